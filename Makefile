@@ -1,0 +1,71 @@
+# Everything a user or CI does with data-ferry. `make` alone explains itself.
+# Needs Python 3.10 or newer and make; each target sets up what it needs.
+
+PYTHON ?= python3
+STACK ?= stg
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+SOURCES := __main__.py settings.py export_identity.py components state_machines handlers rehearsal bench tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup rehearse package test check format bench docs databases lock preview up clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "data-ferry needs Python 3.10 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(RUNTIME): $(VENV)/.created requirements.txt
+	@echo "Installing the locked dependencies ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements-dev.txt
+	@echo "Installing the locked development dependencies ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(DEV) ## Create .venv with everything a developer needs
+
+rehearse: $(RUNTIME) ## Play a day of the snapshot route on this machine, both clouds included
+	$(BIN)/python -m rehearsal run $(ARGS)
+
+package: $(RUNTIME) ## Build the Lambda packages that pulumi up deploys (build/lambda)
+	$(BIN)/python -m handlers.package
+
+test: $(DEV) databases ## Run every test
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(DEV) ## Format, lint, types, import rules: exactly what CI checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+format: $(DEV) ## Format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(DEV) ## Measure, as ratios within one run
+	$(BIN)/python -m bench
+
+databases: ## Find or install MariaDB and PostgreSQL for the tests that need them
+	@sh scripts/databases.sh
+
+lock: $(DEV) ## Compile requirements*.txt from requirements*.in (needs uv on the PATH)
+	sh scripts/lock.sh
+
+preview: $(RUNTIME) package ## What would `make up` change? STACK=stg (needs the pulumi CLI)
+	pulumi preview --stack $(STACK) --diff
+
+up: $(RUNTIME) package ## Deploy STACK=stg (needs the pulumi CLI)
+	pulumi up --stack $(STACK)
+
+clean: ## Remove everything that was built or installed here
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .rehearsal

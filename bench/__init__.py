@@ -1,0 +1,1 @@
+"""Measurements, each printing ratios of numbers taken in one run."""

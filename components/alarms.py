@@ -1,0 +1,121 @@
+"""The alarms that remain when a state machine could not tell of its failure itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+# How an execution ends badly, and the words for it.
+_BAD_ENDS = {
+    "ExecutionsFailed": "failed",
+    "ExecutionsTimedOut": "took longer than allowed",
+    "ExecutionsAborted": "was stopped by hand",
+}
+_PERIOD_SECONDS = 300
+_HOUR_SECONDS = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlarmsArgs:
+    """What is watched, and who hears of it.
+
+    `machines` are all state machines by name. `daily` are those of them that run once a day at
+    least; an hour more than a day and the time an export takes is when their silence is news.
+    """
+
+    machines: Mapping[str, pulumi.Input[str]]
+    daily: Sequence[str]
+    silence_hours: int
+    queue_name: pulumi.Input[str]
+    topic_arn: pulumi.Input[str]
+    runbook_url: str
+
+
+class Alarms(pulumi.ComponentResource):
+    """Alarms on lost events, on every bad end of every state machine, and on silence.
+
+    RDS sends its events "on a best effort basis": a snapshot nobody heard of leaves no trace of a
+    failure. Only the alarm on silence finds it.
+    """
+
+    def __init__(
+        self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("data-ferry:alarms:Alarms", name, {}, opts)
+        self._args = args
+        self._on_lost_events(f"{name}-lost-events")
+        for machine, arn in args.machines.items():
+            for metric, words in _BAD_ENDS.items():
+                self._on_bad_end(f"{machine}-{metric}", machine, arn, metric, words)
+        for machine in args.daily:
+            self._on_silence(f"{machine}-silence", machine, args.machines[machine])
+        self.register_outputs({})
+
+    def _on_lost_events(self, name: str) -> None:
+        aws.cloudwatch.MetricAlarm(
+            name,
+            name=name,
+            alarm_description=self._described(
+                "An event could not start a state machine and waits in the dead-letter queue."
+            ),
+            namespace="AWS/SQS",
+            metric_name="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": self._args.queue_name},
+            statistic="Maximum",
+            period=_PERIOD_SECONDS,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            treat_missing_data="notBreaching",
+            alarm_actions=[self._args.topic_arn],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _on_bad_end(
+        self, name: str, machine: str, arn: pulumi.Input[str], metric: str, words: str
+    ) -> None:
+        aws.cloudwatch.MetricAlarm(
+            name,
+            name=name,
+            alarm_description=self._described(f"An execution of {machine} {words}."),
+            namespace="AWS/States",
+            metric_name=metric,
+            dimensions={"StateMachineArn": arn},
+            statistic="Sum",
+            period=_PERIOD_SECONDS,
+            evaluation_periods=1,
+            comparison_operator="GreaterThanThreshold",
+            threshold=0,
+            treat_missing_data="notBreaching",
+            alarm_actions=[self._args.topic_arn],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _on_silence(self, name: str, machine: str, arn: pulumi.Input[str]) -> None:
+        # AWS, PutMetricAlarm: periods of an hour may be looked at for seven days.
+        aws.cloudwatch.MetricAlarm(
+            name,
+            name=name,
+            alarm_description=self._described(
+                f"No execution of {machine} succeeded for {self._args.silence_hours} hours."
+            ),
+            namespace="AWS/States",
+            metric_name="ExecutionsSucceeded",
+            dimensions={"StateMachineArn": arn},
+            statistic="Sum",
+            period=_HOUR_SECONDS,
+            evaluation_periods=self._args.silence_hours,
+            datapoints_to_alarm=self._args.silence_hours,
+            comparison_operator="LessThanThreshold",
+            threshold=1,
+            treat_missing_data="breaching",
+            alarm_actions=[self._args.topic_arn],
+            ok_actions=[self._args.topic_arn],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _described(self, what: str) -> str:
+        return f"{what} What to do: {self._args.runbook_url}"

@@ -1,0 +1,115 @@
+"""IAM policies as typed statements.
+
+A policy document that reaches AWS is made here and nowhere else, which is what lets a few rules
+hold for all of them:
+
+* no action of an ``Allow`` has a wildcard. A ``Deny`` may have ``<service>:*``: there it only
+  makes the refusal complete;
+* ``*`` as a resource carries the reason why AWS allows nothing narrower;
+* ``iam:PassRole`` names its roles and the service they may be passed to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+
+POLICY_VERSION = "2012-10-17"
+
+Conditions = Mapping[str, Mapping[str, pulumi.Input[str] | Sequence[pulumi.Input[str]]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """One statement of a policy; refuses what no policy of this program may say."""
+
+    sid: str
+    actions: Sequence[str]
+    resources: Sequence[pulumi.Input[str]] = ()
+    effect: Literal["Allow", "Deny"] = "Allow"
+    principals: Mapping[str, pulumi.Input[str] | Sequence[pulumi.Input[str]]] | None = None
+    conditions: Conditions = field(default_factory=dict)
+    any_resource_because: str | None = None
+
+    def __post_init__(self) -> None:
+        self._check_actions()
+        if "*" in self.resources and self.effect == "Allow" and not self.any_resource_because:
+            raise ValueError(
+                f"statement {self.sid} allows any resource: name the resources, or give the "
+                "reason why AWS allows nothing narrower as any_resource_because"
+            )
+        if "iam:PassRole" in self.actions:
+            self._check_pass_role()
+
+    def _check_actions(self) -> None:
+        if not self.actions:
+            raise ValueError(f"statement {self.sid} has no action")
+        for action in self.actions:
+            complete_denial = self.effect == "Deny" and action.endswith(":*")
+            if any(char in action for char in "*?") and not complete_denial:
+                raise ValueError(
+                    f"statement {self.sid} has the wildcard action {action!r}: name every action"
+                )
+
+    def _check_pass_role(self) -> None:
+        passed_to = self.conditions.get("StringEquals", {}).get("iam:PassedToService")
+        if len(self.actions) != 1 or not passed_to or "*" in self.resources or not self.resources:
+            raise ValueError(
+                f"statement {self.sid}: iam:PassRole stands alone, names its roles, and has the "
+                "condition StringEquals iam:PassedToService"
+            )
+
+    def document(self) -> dict[str, Any]:
+        """Return the statement in the form of a policy document."""
+        document: dict[str, Any] = {"Sid": self.sid, "Effect": self.effect}
+        if self.principals is not None:
+            document["Principal"] = "*" if self.principals == EVERYONE else dict(self.principals)
+        document["Action"] = list(self.actions)
+        if self.resources:
+            document["Resource"] = list(self.resources)
+        if self.conditions:
+            document["Condition"] = {test: dict(keys) for test, keys in self.conditions.items()}
+        return document
+
+
+EVERYONE: Mapping[str, str] = {"*": "*"}
+"""The principal of a denial that holds for all, also for callers from outside the account."""
+
+
+def policy(*statements: Statement) -> pulumi.Output[str]:
+    """Return the JSON of a policy of these statements, in their order."""
+    return pulumi.Output.json_dumps(
+        {"Version": POLICY_VERSION, "Statement": [each.document() for each in statements]}
+    )
+
+
+def trust(service: str, conditions: Conditions | None = None) -> pulumi.Output[str]:
+    """Return the trust policy of a role that one AWS service takes on."""
+    return policy(
+        Statement(
+            sid="Assume",
+            actions=["sts:AssumeRole"],
+            principals={"Service": service},
+            conditions=conditions or {},
+        )
+    )
+
+
+def account_root(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the ARN that stands for an account's administrators in a resource policy."""
+    return pulumi.Output.concat("arn:aws:iam::", account_id, ":root")
+
+
+def deny_plain_http(sid: str, action: str, *resources: pulumi.Input[str]) -> Statement:
+    """Return the statement that refuses every request which does not come over TLS."""
+    return Statement(
+        sid=sid,
+        effect="Deny",
+        principals=EVERYONE,
+        actions=[action],
+        resources=resources,
+        conditions={"Bool": {"aws:SecureTransport": "false"}},
+    )

@@ -1,0 +1,1 @@
+"""Loads a completed export into BigQuery: plan, start runs, check runs, settle."""

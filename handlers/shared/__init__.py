@@ -1,0 +1,1 @@
+"""What the functions share: environment, Google, S3, logs and metrics."""

@@ -1,0 +1,33 @@
+"""Many small calls at once, within the time a function has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+THREADS = 16
+SECONDS_TO_SPARE = 60.0
+
+
+def work_off(
+    items: Sequence[T], work: Callable[[T], None], seconds_left: Callable[[], float]
+) -> int | None:
+    """Do `work` on the items; return the index of the first left undone, or None.
+
+    Nothing is begun when less than a minute is left, but the first item always is: a function
+    with a short timeout moves slowly instead of not at all. `work` must not raise.
+    """
+
+    def one(numbered: tuple[int, T]) -> bool:
+        index, item = numbered
+        if index and seconds_left() < SECONDS_TO_SPARE:
+            return False
+        work(item)
+        return True
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        done = list(pool.map(one, enumerate(items)))
+    return done.index(False) if False in done else None

@@ -1,0 +1,206 @@
+"""The command line of the rehearsal."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import tempfile
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from rehearsal import cast, faults, report, scenario, stack_file, stage
+from rehearsal.errors import BadInput, RehearsalFailed
+from rehearsal.outcome import Outcome, Problem
+from rehearsal.progress import Progress
+
+GOOD, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_DATABASE = "bigquery.duckdb"
+
+_ABOUT = """\
+Rehearses data-ferry on this machine: deploys the very program that `pulumi up` deploys, to a local
+AWS and a local Google Cloud, and plays a day through it."""
+
+_EXAMPLES = """\
+examples:
+  python -m rehearsal run
+      the bundled sample database, through the stack `local`
+  python -m rehearsal run --source sqlite:////data/shop.db --keep out
+      every table of a SQLite file; afterwards the tables are in out/bigquery.duckdb
+  python -m rehearsal run --source postgresql+psycopg://me@localhost/ledger --json out.json
+  python -m rehearsal run --fault table-skipped:shop.users
+      what it looks like when RDS leaves a table out
+
+exit status: 0 all well, 1 a problem in the data or the pipeline, 2 bad input"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit status."""
+    options = _parser().parse_args(arguments)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        return int(options.command(options, errors))
+    except BadInput as error:
+        for line in error.lines:
+            errors.print(line, markup=False)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        return INTERRUPTED
+    except Exception as error:
+        if options.traceback:
+            traceback.print_exc()
+        else:
+            what = " ".join(str(error).split())
+            errors.print(f"unexpected {type(error).__name__}: {what}", markup=False)
+            errors.print("run again with --traceback to see where, and please report it")
+        return PROBLEM
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rehearsal",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{run,up}")
+    run = commands.add_parser(
+        "run",
+        help="play a day and show what arrived",
+        description=_ABOUT,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_source_options(run)
+    run.add_argument(
+        "--route", choices=["snapshot"], default="snapshot", help="default: %(default)s"
+    )
+    run.add_argument("--json", type=Path, metavar="F", help="write the outcome for scripts")
+    run.add_argument("--html", type=Path, metavar="F", help="write the outcome as a page")
+    run.add_argument(
+        "--keep", type=Path, metavar="DIR", help=f"leave BigQuery's tables in DIR/{_DATABASE}"
+    )
+    run.add_argument(
+        "--fault",
+        metavar="NAME[:TABLE]",
+        help="; ".join(f"{name}: {what}" for name, what in faults.FAULTS.items()),
+    )
+    run.set_defaults(command=_run)
+    up = commands.add_parser(
+        "up",
+        help="keep both local clouds running and print how to reach them",
+        description="Starts both local clouds, with the stack's source databases in the local RDS, "
+        "and keeps them up until Ctrl-C. Nothing is deployed.",
+    )
+    _add_source_options(up)
+    up.set_defaults(command=_up)
+    return parser
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--stack", default="local", metavar="S", help="a Pulumi.S.yaml (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--source",
+        metavar="URL",
+        help="a SQLAlchemy URL (sqlite, mysql+pymysql, postgresql+psycopg) whose tables replace "
+        "the declared ones; without it a bundled sample database is used",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=["mysql", "postgresql"],
+        help="the RDS engine to play (default: the database's own; mysql for SQLite)",
+    )
+    parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+
+
+def _run(options: argparse.Namespace, errors: Console) -> int:
+    fault = faults.parse(options.fault)
+    _check_outputs(options)
+    console = Console(highlight=False)
+    with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
+        played = _cast(options, Path(folder))
+        database = Path(folder) / _DATABASE
+        try:
+            outcome = scenario.play(
+                _PROJECT, played, options.stack, database, Progress(errors), fault
+            )
+        except RehearsalFailed as failure:
+            problem = Problem("the rehearsal", "failed", str(failure))
+            outcome = Outcome(options.stack, problems=[problem])
+        report.show(outcome, console)
+        _write_outputs(options, outcome, database, errors)
+    return GOOD if outcome.is_good else PROBLEM
+
+
+def _cast(options: argparse.Namespace, folder: Path) -> cast.Cast:
+    config = stack_file.load(_PROJECT, options.stack)
+    if options.source is not None:
+        return cast.from_url(config, options.source, options.engine)
+    return cast.from_sample(config, options.engine, _PROJECT, folder)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Find out before an hour's work whether its results can be written."""
+    lines = [
+        f"--{name} {path}: the folder {path.parent} does not exist; create it first"
+        for name, path in (("json", options.json), ("html", options.html))
+        if path is not None and not path.parent.is_dir()
+    ]
+    if options.keep is not None:
+        try:
+            options.keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            lines.append(f"--keep {options.keep}: {error.strerror}; name a folder to write to")
+    if lines:
+        raise BadInput(lines)
+
+
+def _write_outputs(
+    options: argparse.Namespace, outcome: Outcome, database: Path, errors: Console
+) -> None:
+    if options.json is not None:
+        report.write_json(outcome, options.json)
+    if options.html is not None:
+        report.write_html(outcome, options.html)
+    if options.keep is not None and database.exists():
+        kept = options.keep / _DATABASE
+        shutil.move(database, kept)
+        errors.print(f"BigQuery's tables are in {kept}", markup=False)
+
+
+def _up(options: argparse.Namespace, errors: Console) -> int:
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
+        played = _cast(options, Path(folder))
+        with stage.built(played, Path(folder) / _DATABASE) as clouds:
+            print(_endpoints(clouds), flush=True)
+            errors.print("Both clouds are up; stop them with Ctrl-C.")
+            stopped.wait()
+    return GOOD
+
+
+def _endpoints(clouds: stage.Stage) -> str:
+    aws, google = clouds.aws.endpoint, clouds.google.endpoint
+    return "\n".join(
+        [
+            f"AWS           {aws}  (account {clouds.aws.account}, {clouds.aws.region})",
+            f"Google Cloud  {google}  (project {clouds.project})",
+            "",
+            f"aws     AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test aws --endpoint-url {aws} "
+            f"--region {clouds.aws.region} s3 ls",
+            f"boto3   boto3.client('s3', endpoint_url='{aws}', region_name='{clouds.aws.region}', "
+            "aws_access_key_id='test', aws_secret_access_key='test')",
+            f"google  bigquery.Client('{clouds.project}', credentials=AnonymousCredentials(), "
+            f"client_options={{'api_endpoint': '{google}'}})",
+        ]
+    )

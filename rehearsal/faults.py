@@ -1,0 +1,41 @@
+"""The faults a rehearsal can be told to play, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rehearsal.errors import BadInput
+
+FAULTS = {
+    "export-failed": "every export task ends FAILED",
+    "export-failed-once": "the first export task ends FAILED; the next hour's must carry the day",
+    "export-limit": "the account's limit of five running exports is reached at first",
+    "table-missing": "a declared table is not in the export",
+    "table-skipped": "RDS skips a table and says so in the manifest",
+    "transfer-failed": "BigQuery's transfer of a table fails",
+    "duplicate-event": "RDS delivers the snapshot's event twice",
+    "reader-key-revoked": "the reader's access key is switched off before the transfers run",
+}
+
+# Of these faults one table is the victim: the first, unless one is named.
+_OF_A_TABLE = ("table-missing", "table-skipped", "transfer-failed")
+
+
+@dataclass(frozen=True)
+class FaultChoice:
+    """A fault and, where it strikes a single table, that table as the user named it."""
+
+    name: str
+    table: str | None = None
+
+
+def parse(text: str | None) -> FaultChoice | None:
+    """Parse ``NAME`` or ``NAME:TABLE``; BadInput when there is no such fault."""
+    if text is None:
+        return None
+    name, _, table = text.partition(":")
+    if name not in FAULTS:
+        raise BadInput([f"--fault {text}: no such fault; choose one of {', '.join(FAULTS)}"])
+    if table and name not in _OF_A_TABLE:
+        raise BadInput([f"--fault {text}: {name} takes no table; write --fault {name}"])
+    return FaultChoice(name, table or None)

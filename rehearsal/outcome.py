@@ -1,0 +1,85 @@
+"""What a rehearsal found: exports, loads, problems, and how long each act took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TableOutcome:
+    """One declared table on its way: rows at each station, and how its load ended.
+
+    Rows are None where a station never saw the table.
+    """
+
+    source: str
+    name: str
+    dataset: str
+    table: str
+    source_rows: int | None
+    exported_rows: int | None
+    loaded_rows: int | None
+    files: int
+    bytes: int
+    state: str
+
+    @property
+    def is_equal(self) -> bool:
+        """Are source, export and BigQuery at one?"""
+        return self.source_rows == self.exported_rows == self.loaded_rows
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that a team would be told of; *table* is `db.table`, or the source's name."""
+
+    table: str
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export task as it ended, with the tables it wrote."""
+
+    source: str
+    export_task: str
+    status: str
+    tables: list[dict[str, Any]]
+
+
+@dataclass
+class Outcome:
+    """Everything a rehearsal has to tell."""
+
+    stack: str
+    resources: dict[str, int] = field(default_factory=dict)
+    exports: list[Export] = field(default_factory=list)
+    tables: list[TableOutcome] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_good(self) -> bool:
+        """Did everything arrive?"""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome in the form promised to scripts (see docs/rehearsal.md)."""
+        return {
+            "stack": self.stack,
+            "resources": self.resources,
+            "exports": [vars(export) for export in self.exports],
+            "loads": [
+                {
+                    "dataset": table.dataset,
+                    "table": table.table,
+                    "state": table.state,
+                    "rows": table.loaded_rows,
+                }
+                for table in self.tables
+            ],
+            "problems": [vars(problem) for problem in self.problems],
+            "seconds": {act: round(seconds, 3) for act, seconds in self.seconds.items()},
+        }

@@ -1,0 +1,114 @@
+"""Shows an outcome: a table for people, JSON for scripts, a page for a browser."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape as plain
+from rich.table import Table
+
+from rehearsal.outcome import Outcome, TableOutcome
+
+_COLUMNS = ("source", "table", "in source", "exported", "in BigQuery", "files", "bytes", "state")
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print the tables, the problems and a last line that says how it went."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _COLUMNS:
+        numeric = column not in ("source", "table", "state")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in outcome.tables:
+        style = None if row.is_equal and row.state == "SUCCEEDED" else "red"
+        table.add_row(*(plain(cell) for cell in _cells(row)), style=style)
+    console.print()
+    console.print(table)
+    if outcome.problems:
+        console.print()
+        for problem in outcome.problems:
+            console.print(
+                f"[red]problem[/red]  {plain(problem.table)}: {problem.kind}: "
+                f"{plain(problem.message)}",
+                soft_wrap=True,
+                highlight=False,
+            )
+    console.print()
+    console.print(_last_line(outcome), highlight=False, soft_wrap=True)
+
+
+def write_json(outcome: Outcome, path: Path) -> None:
+    """Write the outcome for scripts; OSError when *path* cannot be written."""
+    path.write_text(json.dumps(outcome.as_json(), indent=2) + "\n")
+
+
+def write_html(outcome: Outcome, path: Path) -> None:
+    """Write one self-contained page; OSError when *path* cannot be written."""
+    rows = "".join(
+        f"<tr class='{'good' if row.is_equal and row.state == 'SUCCEEDED' else 'bad'}'>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row))
+        + "</tr>"
+        for row in outcome.tables
+    )
+    problems = "".join(
+        f"<li><b>{escape(p.table)}</b>: {escape(p.kind)}: {escape(p.message)}</li>"
+        for p in outcome.problems
+    )
+    path.write_text(
+        _PAGE.format(
+            stack=escape(outcome.stack),
+            verdict=escape(_last_line(outcome)),
+            head="".join(f"<th>{column}</th>" for column in _COLUMNS),
+            rows=rows,
+            problems=f"<h2>Problems</h2><ul>{problems}</ul>" if problems else "",
+        )
+    )
+
+
+def _cells(row: TableOutcome) -> list[str]:
+    return [
+        row.source,
+        row.name,
+        _number(row.source_rows),
+        _number(row.exported_rows),
+        _number(row.loaded_rows),
+        _number(row.files),
+        _number(row.bytes),
+        row.state,
+    ]
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _last_line(outcome: Outcome) -> str:
+    rows = sum(table.loaded_rows or 0 for table in outcome.tables)
+    made = f"{outcome.resources.get('aws', 0)} AWS and {outcome.resources.get('gcp', 0)} Google"
+    total = outcome.seconds.get("total", 0.0)
+    what = f"{len(outcome.tables)} tables, {rows:,} rows, {made} resources, {total:.1f} s"
+    if outcome.is_good:
+        return f"All well: every table is equal in source, export and BigQuery ({what})."
+    count = len(outcome.problems)
+    return f"{count} problem{'s' if count > 1 else ''} ({what})."
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>data-ferry: {stack}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
+       padding: 0 1rem; color: #1c2733; }}
+table {{ border-collapse: collapse; width: 100%; }}
+th, td {{ padding: .4rem .8rem; border-bottom: 1px solid #d7dee5; text-align: left; }}
+th:nth-child(n+3):nth-child(-n+7), td:nth-child(n+3):nth-child(-n+7) {{ text-align: right;
+  font-variant-numeric: tabular-nums; }}
+tr.bad td {{ background: #fdecea; }}
+</style></head><body>
+<h1>Rehearsal of stack {stack}</h1>
+<p>{verdict}</p>
+<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>
+{problems}
+</body></html>
+"""

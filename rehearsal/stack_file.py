@@ -1,0 +1,91 @@
+"""Reads ``Pulumi.<stack>.yaml`` as the Pulumi CLI would, and fits it to the source at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rehearsal.errors import BadInput
+
+SNAPSHOT = "data-ferry:snapshot"
+BIGQUERY = "data-ferry:bigquery"
+HANDLERS = "data-ferry:handlers"
+REGION = "aws:region"
+
+# PostgreSQL's own name for the schema that a table is in when nobody says otherwise.
+DEFAULT_SCHEMA = "public"
+
+Config = dict[str, Any]
+
+
+def load(project: Path, stack: str) -> Config:
+    """Return the configuration of *stack*; BadInput when there is none or it is not YAML."""
+    path = project / f"Pulumi.{stack}.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        stacks = sorted(p.name.split(".")[1] for p in project.glob("Pulumi.*.yaml"))
+        raise BadInput(
+            [f"--stack {stack}: there is no {path.name}; stacks here: {', '.join(stacks)}"]
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BadInput([f"{path.name}: cannot be read as YAML: {reason}"]) from None
+    config = content.get("config") if isinstance(content, dict) else None
+    if not isinstance(config, dict):
+        raise BadInput([f"{path.name}: write the stack's settings below a `config:` key"])
+    return {str(key): value for key, value in config.items()}
+
+
+def declared_sources(config: Config) -> list[dict[str, Any]]:
+    """Return the stack's source entries as written; what is not a list of mappings is left out.
+
+    The program tells the user what is wrong with those; this must only not fall over them.
+    """
+    snapshot = config.get(SNAPSHOT)
+    sources = snapshot.get("sources") if isinstance(snapshot, dict) else None
+    if not isinstance(sources, list):
+        return []
+    return [source for source in sources if isinstance(source, dict)]
+
+
+def with_sources(config: Config, sources: list[dict[str, Any]]) -> Config:
+    """Return *config* with its declared sources replaced."""
+    snapshot = config.get(SNAPSHOT)
+    kept = dict(snapshot) if isinstance(snapshot, dict) else {}
+    return {**config, SNAPSHOT: {**kept, "sources": sources}}
+
+
+def with_option(config: Config, key: str, **options: Any) -> Config:
+    """Return *config* with *options* set in the mapping at *key*."""
+    value = config.get(key)
+    kept = dict(value) if isinstance(value, dict) else {}
+    return {**config, key: {**kept, **options}}
+
+
+def under_engine(source: Mapping[str, Any], engine: str) -> dict[str, Any]:
+    """Return a source entry as it would be declared under *engine*.
+
+    MySQL has databases of tables, PostgreSQL databases of schemas of tables.
+    """
+    if source.get("engine") == engine:
+        return dict(source)
+    databases = source.get("databases")
+    if not isinstance(databases, dict):
+        return {**source, "engine": engine}
+    return {
+        **source,
+        "engine": engine,
+        "databases": {name: _tables_under(engine, tables) for name, tables in databases.items()},
+    }
+
+
+def _tables_under(engine: str, tables: Any) -> Any:
+    if engine == "postgresql" and isinstance(tables, list):
+        return {DEFAULT_SCHEMA: tables}
+    if engine == "mysql" and isinstance(tables, dict):
+        return [table for names in tables.values() for table in names]
+    return tables

@@ -1,0 +1,110 @@
+"""Both local clouds, started together and stopped together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rehearsal import drivers, stack_file
+from rehearsal.aws.cloud import LocalAws
+from rehearsal.aws.faults import Fault
+from rehearsal.aws.rds import LocalRds
+from rehearsal.aws.step_functions import ExecutionRecord
+from rehearsal.cast import Cast
+from rehearsal.faults import FaultChoice
+from rehearsal.google.server import LocalGoogle
+from rehearsal.google_api import GoogleApi
+
+_PROJECT = "local-project"
+_PROJECT_NUMBER = "123456789012"
+_REGION = "eu-west-1"
+
+# These strike in the local AWS; the others are played by the scenario or the local Google Cloud.
+_RDS_FAULTS = (
+    "export-failed",
+    "export-failed-once",
+    "export-limit",
+    "table-missing",
+    "table-skipped",
+)
+_TRANSFER_ERROR = "Error while reading data: the rehearsal was told to let this transfer fail"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The running clouds, and a deployer's access to them."""
+
+    aws: LocalAws
+    google: LocalGoogle
+    google_api: GoogleApi
+    project: str
+
+    @property
+    def clouds(self) -> drivers.Clouds:
+        """The clouds as the drivers want them."""
+        return drivers.Clouds(self.aws, self.google_api)
+
+    def executions_of(self, machines: set[str]) -> list[ExecutionRecord]:
+        """Return what has been played so far of the state machines with these ARNs."""
+        names = {arn.rsplit(":", 1)[-1] for arn in machines}
+        return [execution for execution in self.aws.executions() if execution.machine in names]
+
+
+@contextmanager
+def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Iterator[Stage]:
+    """Start both clouds with the cast's databases in the local RDS; stop them at the end.
+
+    *database* is the DuckDB file behind BigQuery.
+    """
+    bigquery: Any = cast.config.get(stack_file.BIGQUERY)
+    bigquery = bigquery if isinstance(bigquery, dict) else {}
+    project = str(bigquery.get("project", _PROJECT))
+    region = str(cast.config.get(stack_file.REGION, _REGION))
+    rds_fault = Fault(fault.name, fault.table) if fault and fault.name in _RDS_FAULTS else None
+    twice = fault is not None and fault.name == "duplicate-event"
+    aws = LocalAws(region, fault=rds_fault, rds=_rds_that_repeats_itself if twice else None)
+    with aws:
+        google = LocalGoogle(
+            project,
+            project_number=str(bigquery.get("project_number", _PROJECT_NUMBER)),
+            aws_endpoint=aws.endpoint,
+            aws_region=region,
+            database=database,
+            fail_transfers_of=_failing(fault),
+        )
+        with google:
+            aws.environment["GOOGLE_API_ROOT"] = google.endpoint
+            for actor in cast.actors:
+                aws.rds.register(
+                    actor.identifier,
+                    kind=actor.kind,
+                    engine=actor.engine,
+                    databases=actor.databases,
+                )
+            api = GoogleApi(google.endpoint)
+            try:
+                yield Stage(aws, google, api, project)
+            finally:
+                api.close()
+
+
+def _rds_that_repeats_itself(**parts: Any) -> LocalRds:
+    """A local RDS whose events all arrive twice, as EventBridge's at-least-once delivery may."""
+    put_events = parts.pop("put_events")
+    return LocalRds(**parts, put_events=lambda entries: (put_events(entries), put_events(entries)))
+
+
+def _failing(fault: FaultChoice | None) -> Any:
+    if fault is None or fault.name != "transfer-failed":
+        return None
+    victims: list[str] = [fault.table] if fault.table else []
+
+    def error_of(table: str) -> str | None:
+        if not victims:
+            victims.append(table)
+        return _TRANSFER_ERROR if table in victims else None
+
+    return error_of

@@ -1,0 +1,204 @@
+"""From a stack's configuration to its settings, or to everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from settings.errors import Problems, SettingsError, snippet
+from settings.messages import Location, key_path, report, right_value
+from settings.model import Alerts, BigQuery, Handlers, Settings, Snapshot, Source, Trigger
+from settings.names import check_names, default_dataset
+from settings.schema import (
+    NAMESPACE,
+    BigQueryShape,
+    RegionShape,
+    SnapshotShape,
+    StackShape,
+)
+from settings.sources import build_sources
+
+_ROUTE_KEYS = ("snapshot", "bigquery")
+_PRODUCTION_STACK = "prod"
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def from_pulumi() -> Settings:
+    """Return the settings of the running program's stack, or raise `SettingsError`.
+
+    An encrypted value is not read: that there is one is an error already.
+    """
+    config: dict[str, object] = {**get_config_env(), **CONFIG.get()}
+    for key in config:
+        if key.startswith(f"{NAMESPACE}:") and is_config_secret(key):
+            config[key] = {"secure": ""}
+    return load(pulumi.get_stack(), config, _ROOT)
+
+
+def load(stack: str, config: Mapping[str, object], root: Path) -> Settings:
+    """Return the settings of `stack`, or raise `SettingsError` with all that is wrong.
+
+    `config` has the whole keys (``data-ferry:service``, ``aws:region``) with their values, parsed
+    or as JSON. Nothing but a `tables_file` is read, below `root`.
+    """
+    problems = Problems()
+    region = {"region": config["aws:region"]} if "aws:region" in config else {}
+    errors = _errors(RegionShape, region)
+    for error in errors:
+        report(error, RegionShape, "aws", problems)
+    own = _own_values(config)
+    secret = _check_secrets(own, problems)
+    errors = [e for e in _errors(StackShape, own) if e["loc"][0] not in secret]
+    for error in errors:
+        _report(error, own, problems)
+    sources = _check_together(stack, own, errors, root, problems)
+    if problems.lines:
+        raise SettingsError(problems.lines)
+    return _settings(stack, str(region["region"]), StackShape.model_validate(own), sources)
+
+
+def _own_values(config: Mapping[str, object]) -> dict[str, object]:
+    """Return our keys without their namespace, JSON texts parsed, empty mappings left out.
+
+    Pulumi hands structured values to a program as JSON, and gives a key that the stack does not
+    set the empty mapping that `Pulumi.yaml` declares as its default.
+    """
+    own: dict[str, object] = {}
+    for key, value in config.items():
+        namespace, _, name = key.partition(":")
+        if namespace != NAMESPACE:
+            continue
+        if isinstance(value, str) and name != "service":
+            value = _parsed(value)
+        if name not in StackShape.model_fields or value not in (None, {}):
+            own[name] = value
+    return own
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _errors(shape: type[BaseModel], values: Mapping[str, object]) -> list[ErrorDetails]:
+    try:
+        shape.model_validate(values)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
+
+
+def _report(error: ErrorDetails, own: Mapping[str, object], problems: Problems) -> None:
+    """Add an error; for a missing half of the route, say that the route has two."""
+    location = error["loc"]
+    if error["type"] != "missing" or len(location) > 1 or location[0] not in _ROUTE_KEYS:
+        report(error, StackShape, NAMESPACE, problems)
+        return
+    other = next(key for key in _ROUTE_KEYS if key != location[0])
+    problem = f"is missing, and {other} too: a stack has a route only if it sets the route's keys"
+    if other in own:
+        problem = f"is missing: the snapshot route needs it beside {NAMESPACE}:{other}"
+    right = right_value(StackShape, location)
+    problems.add(key_path(NAMESPACE, location), problem, f"{NAMESPACE}:{right}")
+
+
+def _check_secrets(own: Mapping[str, object], problems: Problems) -> set[str]:
+    """Note every encrypted value, and return the top-level keys that have one."""
+    found = list(_secrets(own, ()))
+    for location in found:
+        right = right_value(StackShape, location)
+        problems.add(
+            key_path(NAMESPACE, location),
+            "is encrypted, and no secret belongs here: the program makes and keeps its own",
+            f"{NAMESPACE}:{right}" if len(location) == 1 else right,
+        )
+    return {str(location[0]) for location in found}
+
+
+def _secrets(value: object, location: Location) -> Iterator[Location]:
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            yield location
+            return
+        for key, inner in value.items():
+            yield from _secrets(inner, (*location, str(key)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _secrets(inner, (*location, index))
+
+
+def _check_together(
+    stack: str,
+    own: Mapping[str, object],
+    errors: list[ErrorDetails],
+    root: Path,
+    problems: Problems,
+) -> tuple[Source, ...]:
+    """Check what takes more than one value to tell, as far as the values are right by themselves.
+
+    So a slip in one key does not hide the errors of all others until the next run.
+    """
+    service = own.get("service")
+    wrong = {error["loc"] for error in errors}
+    legal = isinstance(service, str) and ("service",) not in wrong
+    check_names(str(service) if legal else None, stack, problems)
+    snapshot, bigquery = own.get("snapshot"), own.get("bigquery")
+    _check_trigger(snapshot, problems)
+    template: str | None = BigQueryShape.model_fields["table_name"].default
+    if isinstance(bigquery, Mapping) and "table_name" in bigquery:
+        template = None if ("bigquery", "table_name") in wrong else bigquery["table_name"]
+    declared = snapshot.get("sources") if isinstance(snapshot, Mapping) else None
+    return build_sources(declared if isinstance(declared, list) else [], template, root, problems)
+
+
+def _check_trigger(snapshot: object, problems: Problems) -> None:
+    if not isinstance(snapshot, Mapping):
+        return
+    if snapshot.get("manual_snapshots") is True and isinstance(snapshot.get("trigger"), Mapping):
+        problems.add(
+            f"{NAMESPACE}:snapshot.manual_snapshots",
+            "has no effect with a schedule, which exports the newest automated snapshot",
+            snippet("manual_snapshots", False),
+        )
+
+
+def _settings(stack: str, region: str, shape: StackShape, sources: tuple[Source, ...]) -> Settings:
+    return Settings(
+        service=shape.service,
+        stack=stack,
+        region=region,
+        snapshot=_snapshot(shape.snapshot, sources),
+        bigquery=_bigquery(shape.bigquery, shape.service, stack),
+        alerts=Alerts(emails=tuple(shape.alerts.emails)),
+        labels=MappingProxyType(dict(shape.labels)),
+        handlers=Handlers(**shape.handlers.model_dump()),
+    )
+
+
+def _snapshot(shape: SnapshotShape, sources: tuple[Source, ...]) -> Snapshot:
+    trigger = Trigger(
+        kind="event" if shape.trigger.schedule is None else "schedule",
+        schedule=shape.trigger.schedule,
+        timezone=shape.trigger.timezone,
+    )
+    values = shape.model_dump(exclude={"sources", "trigger"})
+    return Snapshot(sources=sources, trigger=trigger, **values)
+
+
+def _bigquery(shape: BigQueryShape, service: str, stack: str) -> BigQuery:
+    values = shape.model_dump(exclude={"dataset", "deletion_protection"})
+    protection = shape.deletion_protection
+    return BigQuery(
+        dataset=shape.dataset or default_dataset(service, stack),
+        deletion_protection=stack == _PRODUCTION_STACK if protection is None else protection,
+        **values,
+    )

@@ -1,0 +1,127 @@
+"""What pydantic found wrong, told as this project tells errors."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from settings.errors import Problems, flow, kind, show, snippet
+
+Location = tuple[int | str, ...]
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+_SECRET_WORDS = ("secret", "password", "passphrase", "token", "credential", "access_key")
+
+
+def key_path(prefix: str, location: Location) -> str:
+    """Return where a value stands: ``data-ferry:snapshot.sources[1].engine``."""
+    text = ""
+    for part, after in zip(location, (*location[1:], None), strict=True):
+        if isinstance(part, int) and after != "[key]":
+            text += f"[{part}]"
+        elif part != "[key]":
+            text += f".{part}"
+    return f"{prefix}:{text.removeprefix('.')}"
+
+
+def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: Problems) -> None:
+    """Add one of pydantic's errors about a `model` whose keys begin with `prefix`."""
+    location, name = error["loc"], error["type"]
+    context = error.get("ctx", {})
+    if name in ("extra_forbidden", "invalid_key"):
+        problem, right = _unknown_key(str(location[-1]), _model_above(model, location))
+    else:
+        problem = _problem(name, error, context)
+        right = right_value(model, location, context.get("write"))
+    if len(location) == 1:
+        right = f"{prefix}:{right}"
+    problems.add(key_path(prefix, location), problem, right)
+
+
+def right_value(model: type[BaseModel], location: Location, value: object = None) -> str:
+    """Return YAML that would be right at `location`: with `value`, or as the key's example."""
+    key = location[-1]
+    field = _field_at(model, location)
+    example: Any = field.examples[0] if field is not None and field.examples else None
+    if key == "[key]":
+        name, entry = next(iter(example.items()))
+        return snippet(name if value is None else value, entry)
+    if isinstance(key, int):
+        item = example[0] if isinstance(example, list) else example
+        return f"- {flow(item if value is None else value)}"
+    if key not in _model_above(model, location).model_fields:
+        # An entry of a free mapping, such as a label: the example is the whole mapping's.
+        example = "data"
+    return snippet(key, example if value is None else value)
+
+
+def _problem(name: str, error: ErrorDetails, context: Mapping[str, Any]) -> str:
+    given = error["input"]
+    if name == "wrong":
+        return str(context["problem"])
+    if name == "missing":
+        return "is missing"
+    if name in _EXPECTED:
+        if given is None:
+            return f"is empty, not {_EXPECTED[name]}"
+        return f"{show(given)} is {kind(given)}, not {_EXPECTED[name]}"
+    if name == "literal_error":
+        return f"{show(given)} is not {context['expected']}"
+    if name == "greater_than_equal":
+        return f"{show(given)} is less than {context['ge']}"
+    if name == "less_than_equal":
+        return f"{show(given)} is more than {context['le']}"
+    if name in ("too_short", "string_too_short"):
+        return "is empty"
+    if name == "too_long":
+        return f"has {context['actual_length']} entries; at most {context['max_length']} fit"
+    return f"{show(given)} is wrong: {error['msg']}"
+
+
+def _unknown_key(name: str, model: type[BaseModel]) -> tuple[str, str]:
+    keys = list(model.model_fields)
+    near = difflib.get_close_matches(name, keys, n=1)
+    if near:
+        problem = f"is not a key; perhaps {near[0]} is meant"
+    elif any(word in name.lower() for word in _SECRET_WORDS):
+        problem = "is not a key; no secret belongs here, the program makes and keeps its own"
+    else:
+        problem = f"is not a key; there are {', '.join(keys)}"
+    key = near[0] if near else keys[0]
+    return problem, right_value(model, (key,))
+
+
+def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
+    """Return the field that a location is in: for an element, the one that holds the list."""
+    field = None
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            field = model.model_fields[part]
+            model = _model_in(field.annotation) or model
+    return field
+
+
+def _model_above(model: type[BaseModel], location: Location) -> type[BaseModel]:
+    """Return the model that the last part of a location is a key of."""
+    field = _field_at(model, location[:-1])
+    return (_model_in(field.annotation) if field is not None else None) or model
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model that an annotation such as ``list[Model] | None`` holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(inner) for inner in get_args(annotation))
+    return next((inner for inner in found if inner is not None), None)

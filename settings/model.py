@@ -1,0 +1,124 @@
+"""A stack's settings as the rest of the program sees them: complete, checked, immutable.
+
+Nothing here validates: `settings.load` does, and gives these only when all of a stack is right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Engine = Literal["mysql", "postgresql"]
+SourceKind = Literal["cluster", "instance"]
+
+# AWS, StartExportTask: names with other characters cannot be listed in ExportOnly, and the list
+# may have 200 KB.
+_EXPORTABLE_NAME = re.compile(r"[A-Za-z0-9_$]+")
+_MAX_EXPORT_ONLY_BYTES = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table of a source and the BigQuery table it becomes.
+
+    `schema` repeats the database for MySQL. `target` is the table's name in ``ExportOnly`` and in
+    the export's manifest, `path` its folder below the export's root, `destination` the BigQuery
+    table id.
+    """
+
+    database: str
+    schema: str
+    name: str
+    target: str
+    path: str
+    destination: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A database that RDS takes snapshots of; it is looked up, never owned."""
+
+    name: str
+    kind: SourceKind
+    engine: Engine
+    tables: tuple[Table, ...]
+
+    @cached_property
+    def partial_export(self) -> bool:
+        """Whether RDS can export the declared tables alone; otherwise it exports all of them.
+
+        An odd name makes the whole list illegal, so one such table means the whole snapshot.
+        """
+        names = (name for t in self.tables for name in (t.database, t.schema, t.name))
+        if not all(_EXPORTABLE_NAME.fullmatch(name) for name in names):
+            return False
+        return len(json.dumps([t.target for t in self.tables])) <= _MAX_EXPORT_ONLY_BYTES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """What starts an export: RDS's snapshot event, or a schedule in a time zone."""
+
+    kind: Literal["event", "schedule"]
+    schedule: str | None
+    timezone: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The AWS half of the snapshot route."""
+
+    sources: tuple[Source, ...]
+    trigger: Trigger
+    manual_snapshots: bool
+    prefix: str
+    retention_days: int
+    log_retention_days: int
+    reader_key_generation: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BigQuery:
+    """The Google half of the snapshot route."""
+
+    project: str
+    project_number: str | None
+    location: str
+    dataset: str
+    table_name: str
+    run_time_offset_hours: int
+    deletion_protection: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alerts:
+    """Who is told when something fails."""
+
+    emails: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handlers:
+    """The packaged Lambda code: the folder it lies in, and what it was packaged for."""
+
+    path: str
+    runtime: str
+    architecture: Literal["arm64", "x86_64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything the program needs to know of a stack."""
+
+    service: str
+    stack: str
+    region: str
+    snapshot: Snapshot
+    bigquery: BigQuery
+    alerts: Alerts
+    labels: Mapping[str, str]
+    handlers: Handlers

@@ -1,0 +1,1 @@
+"""Amazon States Language definitions, each a pure function of plain strings."""

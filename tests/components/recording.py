@@ -1,0 +1,263 @@
+"""Runs a Pulumi program under the SDK's mocks and records every resource it registers.
+
+What a program sends to the engine is looked at in its raw form, where a secret is still marked as
+one. An assertion is made on the list of recorded resources after the program ran, never inside an
+`apply`: a list that is empty because nothing ran fails the test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from google.protobuf import json_format
+from pulumi.runtime import mocks as pulumi_mocks
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
+
+ACCOUNT = "111122223333"
+REGION = "eu-west-1"
+PROJECT_NUMBER = "123456789012"
+SECRET_OF_KEY = "wJalr-this-must-stay-secret"
+
+_SIGNATURE = "4dabf18193072939515e22adb298388d"
+_SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registered:
+    """A resource as it was sent to the engine; `secrets` are the paths of its secret inputs."""
+
+    type: str
+    name: str
+    urn: str
+    parent: str
+    inputs: dict[str, Any]
+    secrets: frozenset[str]
+    depends_on: frozenset[str]
+    protect: bool
+    ignore_changes: tuple[str, ...]
+    secret_outputs: tuple[str, ...]
+    provider: str
+    custom: bool
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.inputs, sort_keys=True)
+
+
+@dataclass
+class Recording:
+    """Everything a program registered, in order, and the stack outputs."""
+
+    resources: list[Registered] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secret_outputs: frozenset[str] = frozenset()
+
+    def all(self, type_: str) -> list[Registered]:
+        found = [each for each in self.resources if each.type == type_]
+        assert found, f"no {type_} among {sorted({each.type for each in self.resources})}"
+        return found
+
+    def one(self, type_: str, name: str | None = None) -> Registered:
+        found = [each for each in self.all(type_) if name in (None, each.name)]
+        assert len(found) == 1, f"{len(found)} of {type_} {name}: {[each.name for each in found]}"
+        return found[0]
+
+    def has(self, type_: str) -> bool:
+        return any(each.type == type_ for each in self.resources)
+
+    def position(self, resource: Registered) -> int:
+        return self.resources.index(resource)
+
+    def policies(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield every policy document of the program with a description of where it stands."""
+        for resource in self.resources:
+            for key, value in resource.inputs.items():
+                if key.lower().endswith("policy") and isinstance(value, str) and "Statement" in value:
+                    yield f"{resource.type} {resource.name} {key}", json.loads(value)
+
+    def statements(self, type_: str, name: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return the statements of the one policy of a resource, by their ids."""
+        resource = self.one(type_, name)
+        documents = [
+            json.loads(value)
+            for key, value in resource.inputs.items()
+            if key.lower().endswith("policy") and isinstance(value, str)
+        ]
+        assert len(documents) == 1
+        statements = {each["Sid"]: each for each in documents[0]["Statement"]}
+        assert len(statements) == len(documents[0]["Statement"]), "statement ids repeat"
+        return statements
+
+
+# The outputs AWS and Google would add to what a resource was given.
+_ARNS: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "aws:s3/bucket:Bucket": lambda i: f"arn:aws:s3:::{i['bucket']}",
+    "aws:iam/role:Role": lambda i: f"arn:aws:iam::{ACCOUNT}:role/{i['name']}",
+    "aws:iam/user:User": lambda i: f"arn:aws:iam::{ACCOUNT}:user/{i['name']}",
+    "aws:kms/key:Key": lambda i: f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{i['description']}",
+    "aws:sns/topic:Topic": lambda i: f"arn:aws:sns:{REGION}:{ACCOUNT}:{i['name']}",
+    "aws:sqs/queue:Queue": lambda i: f"arn:aws:sqs:{REGION}:{ACCOUNT}:{i['name']}",
+    "aws:cloudwatch/logGroup:LogGroup": (
+        lambda i: f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{i['name']}"
+    ),
+    "aws:sfn/stateMachine:StateMachine": (
+        lambda i: f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{i['name']}"
+    ),
+    "aws:lambda/function:Function": (
+        lambda i: f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{i['name']}"
+    ),
+}
+
+
+class Clouds(pulumi_mocks.Mocks):
+    """Answers as the clouds would; databases are given as identifier -> engine."""
+
+    def __init__(self, recording: Recording, databases: Mapping[str, str]) -> None:
+        self.recording = recording
+        self.databases = databases
+
+    def call(self, args: pulumi_mocks.MockCallArgs) -> Any:
+        self.recording.calls.append((args.token, args.args))
+        if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
+            return {"accountId": ACCOUNT, "id": ACCOUNT}
+        if args.token == "gcp:organizations/getProject:getProject":
+            return {"number": PROJECT_NUMBER, "projectId": args.args["projectId"]}
+        if args.token == "aws:rds/getCluster:getCluster":
+            return {"engine": self.databases[args.args["clusterIdentifier"]]}
+        if args.token == "aws:rds/getInstance:getInstance":
+            return {"engine": self.databases[args.args["dbInstanceIdentifier"]]}
+        raise AssertionError(f"unexpected call {args.token}")
+
+    def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        inputs = _plain(args.inputs)
+        state = {**inputs}
+        if args.typ in _ARNS:
+            state["arn"] = _ARNS[args.typ](inputs)
+        if args.typ == "aws:kms/key:Key":
+            state["keyId"] = inputs["description"]
+        if args.typ == "aws:sqs/queue:Queue":
+            state["url"] = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{inputs['name']}"
+        if args.typ == "aws:iam/accessKey:AccessKey":
+            return f"AKIA-{args.name}", {**state, "secret": SECRET_OF_KEY}
+        state.update(_google(args, inputs))
+        return f"{args.name}-id", state
+
+
+def _google(args: pulumi_mocks.MockResourceArgs, inputs: dict[str, Any]) -> dict[str, Any]:
+    project = inputs.get("project")
+    if args.typ == "gcp:serviceaccount/account:Account":
+        email = f"{inputs['accountId']}@{project}.iam.gserviceaccount.com"
+        return {
+            "email": email,
+            "member": f"serviceAccount:{email}",
+            "name": f"projects/{project}/serviceAccounts/{email}",
+        }
+    if args.typ == "gcp:projects/iAMCustomRole:IAMCustomRole":
+        return {"name": f"projects/{project}/roles/{inputs['roleId']}"}
+    pools = f"projects/{PROJECT_NUMBER}/locations/global/workloadIdentityPools"
+    if args.typ == "gcp:iam/workloadIdentityPool:WorkloadIdentityPool":
+        return {"name": f"{pools}/{inputs['workloadIdentityPoolId']}"}
+    if args.typ == "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider":
+        pool, provider = (
+            inputs["workloadIdentityPoolId"],
+            inputs["workloadIdentityPoolProviderId"],
+        )
+        return {"name": f"{pools}/{pool}/providers/{provider}"}
+    if args.typ == "gcp:bigquery/dataTransferConfig:DataTransferConfig":
+        where = f"projects/{PROJECT_NUMBER}/locations/{inputs['location']}"
+        return {"name": f"{where}/transferConfigs/{args.name}"}
+    return {}
+
+
+class _Monitor(pulumi_mocks.MockMonitor):
+    def __init__(self, mocks: Clouds) -> None:
+        super().__init__(mocks)
+        self._recording = mocks.recording
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        response = super().RegisterResource(request)
+        if request.type == "pulumi:pulumi:Stack":
+            return response
+        raw = json_format.MessageToDict(request.object)
+        self._recording.resources.append(
+            Registered(
+                type=request.type,
+                name=request.name,
+                urn=response.urn,
+                parent=request.parent,
+                inputs=_plain(raw),
+                secrets=frozenset(_secret_paths(raw, "")),
+                depends_on=frozenset(request.dependencies),
+                protect=request.protect,
+                ignore_changes=tuple(request.ignoreChanges),
+                secret_outputs=tuple(request.additionalSecretOutputs),
+                provider=request.provider,
+                custom=request.custom,
+            )
+        )
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
+            raw = json_format.MessageToDict(request.outputs)
+            self._recording.outputs = _plain(raw)
+            self._recording.secret_outputs = frozenset(_secret_paths(raw, ""))
+        return super().RegisterResourceOutputs(request)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without the marks of secrets."""
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+            return _plain(value["value"])
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _secret_paths(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET_SIGNATURE:
+            yield path
+            return
+        for key, inner in value.items():
+            yield from _secret_paths(inner, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _secret_paths(inner, f"{path}[{index}]")
+
+
+def record(
+    program: Callable[[], Any],
+    *,
+    stack: str = "stg",
+    config: Mapping[str, str] | None = None,
+    databases: Mapping[str, str] | None = None,
+    preview: bool = False,
+) -> Recording:
+    """Run a program as the engine would run it, and return what it registered."""
+    recording = Recording()
+    monitor = _Monitor(Clouds(recording, databases or {}))
+    # set_mocks makes a stack of its own unless there is one; the program's is made by
+    # run_in_stack, in the loop the program runs in, as the language host does.
+    set_root_resource(cast(Any, object()))
+    pulumi_mocks.set_mocks(
+        monitor.mocks, project="data-ferry", stack=stack, preview=preview, monitor=monitor
+    )
+    set_root_resource(None)
+    set_all_config(dict(config or {}))
+
+    def run() -> None:
+        program()
+
+    asyncio.run(run_in_stack(run))
+    assert recording.resources, "the program registered nothing"
+    return recording
