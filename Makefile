@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-SOURCES := __main__.py settings.py export_identity.py components state_machines handlers rehearsal bench tests
+SOURCES := __main__.py settings export_identity.py components state_machines handlers rehearsal bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup rehearse package test check format bench docs databases lock preview up clean

@@ -140,8 +140,13 @@ def resolve(data_path: str, run_time: datetime) -> str:
 
 
 def jsonata_hour(time_expr: str) -> str:
-    """Return JSONata for the UTC hour, ``YYYYMMDDHH``, of an ISO 8601 time."""
-    return f"$fromMillis($toMillis({time_expr}), {_HOUR_PICTURE})"
+    """Return JSONata for the UTC hour, ``YYYYMMDDHH``, of an ISO 8601 time.
+
+    The time is first brought to the form that every implementation reads: the number of decimals
+    differs between services, and not all readers take ``Z``.
+    """
+    plain = f"$replace($replace({time_expr}, /[.][0-9]+/, ''), 'Z', '+00:00')"
+    return f"$fromMillis($toMillis({plain}), {_HOUR_PICTURE})"
 
 
 def jsonata_export_task_id(source: str, hour_expr: str) -> str:
@@ -167,7 +172,7 @@ def _jsonata_milliseconds(hour_expr: str) -> str:
     The ISO form is put together by hand: reading digits that stand side by side needs a picture
     string, and implementations of JSONata differ in how they split those.
     """
-    parts = ((0, 4, "-"), (4, 2, "-"), (6, 2, "T"), (8, 2, ":00:00Z"))
+    parts = ((0, 4, "-"), (4, 2, "-"), (6, 2, "T"), (8, 2, ":00:00+00:00"))
     pieces = (f"$substring($hour, {at}, {length}) & '{end}'" for at, length, end in parts)
     return f"($hour := {hour_expr}; $toMillis({' & '.join(pieces)}))"
 

@@ -135,7 +135,7 @@ def _evaluate(subject: str, count: int) -> Cost:
     set_root_resource(cast(Any, object()))
     quiet = logging.getLogger("bench")
     mocks.set_mocks(clouds, project="data-ferry", stack="bench", preview=False, logger=quiet)
-    set_root_resource(None)
+    set_root_resource(cast(Any, None))
     pulumi.runtime.set_all_config(config)
     _import_everything()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -95,7 +95,7 @@ class LoadFunctions(pulumi.ComponentResource):
         super().__init__("data-ferry:load:LoadFunctions", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         role = aws.iam.Role(
-            name,
+            f"{name}-functions",
             name=role_name(name),
             description="The load functions; trusted by Google Cloud under this name",
             assume_role_policy=iam.trust("lambda.amazonaws.com"),
@@ -111,7 +111,7 @@ class LoadFunctions(pulumi.ComponentResource):
             for step in _STEPS
         }
         permissions = aws.iam.RolePolicy(
-            name,
+            f"{name}-functions",
             name="load",
             role=role.name,
             policy=iam.policy(*_permissions(args), _log([group.arn for group in logs.values()])),

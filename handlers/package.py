@@ -92,14 +92,19 @@ class Platform:
         }
 
     def pip_options(self) -> list[str]:
-        """Return what makes pip choose wheels for this platform, the newest glibc first."""
+        """Return what makes pip choose wheels for this platform, the newest glibc first.
+
+        pip holds a wheel's `Requires-Python` against the Python it runs in, also when it installs
+        for another one; which versions fit was settled when they were locked.
+        """
         if self.target == "local":
             return []
         glibc = 34 if int(self.python.partition(".")[2]) >= 12 else 26
         machine = _MACHINES[self.architecture]
         tags = [f"manylinux_2_{minor}" for minor in range(glibc, _OLDEST_GLIBC - 1, -1)]
         platforms = [f"--platform={tag}_{machine}" for tag in [*tags, "manylinux2014"]]
-        return [*platforms, f"--python-version={self.python}", "--implementation=cp"]
+        versions = [f"--python-version={self.python}", "--implementation=cp"]
+        return [*platforms, *versions, "--ignore-requires-python"]
 
 
 Install = Callable[[Platform, Path, Path], None]

@@ -23,6 +23,8 @@ GOOD, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 _PROJECT = Path(__file__).resolve().parent.parent
 _DATABASE = "bigquery.duckdb"
 
+_LOG_WIDTH = 240
+
 _ABOUT = """\
 Rehearses data-ferry on this machine: deploys the very program that `pulumi up` deploys, to a local
 AWS and a local Google Cloud, and plays a day through it."""
@@ -125,7 +127,7 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace, errors: Console) -> int:
     fault = faults.parse(options.fault)
     _check_outputs(options)
-    console = Console(highlight=False)
+    console = _console()
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = _cast(options, Path(folder))
         database = Path(folder) / _DATABASE
@@ -139,6 +141,12 @@ def _run(options: argparse.Namespace, errors: Console) -> int:
         report.show(outcome, console)
         _write_outputs(options, outcome, database, errors)
     return GOOD if outcome.is_good else PROBLEM
+
+
+def _console() -> Console:
+    """Standard output; what is not a terminal has no width that a table would have to fit."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
 
 
 def _cast(options: argparse.Namespace, folder: Path) -> cast.Cast:

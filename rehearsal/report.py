@@ -20,7 +20,7 @@ def show(outcome: Outcome, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in _COLUMNS:
         numeric = column not in ("source", "table", "state")
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in outcome.tables:
         style = None if row.is_equal and row.state == "SUCCEEDED" else "red"
         table.add_row(*(plain(cell) for cell in _cells(row)), style=style)

@@ -231,6 +231,7 @@ ISO_FORMS: list[Callable[[datetime], str]] = [
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S}Z",
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S}+00:00",
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}+00:00",
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}789Z",
     lambda at: f"{at.astimezone(timezone(timedelta(hours=2))):%Y-%m-%dT%H:%M:%S}+02:00",
 ]
 HOUR_EXPR = identity.jsonata_hour("at")

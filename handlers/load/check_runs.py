@@ -52,9 +52,7 @@ def check_runs(
             table.started = run.started or table.started
             faults.fine()
 
-    undone = work_off(todo[:CHUNK], look, seconds_left)
-    if undone is None and len(todo) > CHUNK:
-        undone = CHUNK
+    undone = work_off(todo, look, seconds_left, CHUNK)
     logger = logger_for(services, request)
     faults.report(logger, "a run could not be looked at")
     if todo:

@@ -10,24 +10,30 @@ from load.worklist import EMPTY, ENDED_BADLY, GOOD, MISSING, SKIPPED, SUCCEEDED,
 FAILED, LATE, STALE = "failed", "late", "stale"
 
 
-def settle_table(bigquery: BigQuery, dataset: str, table: TableWork) -> None:
-    """Set the table's outcome; empty it in BigQuery when the export found it empty."""
+def settle_table(bigquery: BigQuery, dataset: str, table: TableWork) -> bool:
+    """Set the table's outcome; empty it in BigQuery when the export found it empty.
+
+    Returns whether BigQuery had to be asked, and so was in reach.
+    """
     kind, message = _problem(table)
-    if kind is None:
-        now = bigquery.table(dataset, table.table)
-        if table.disposition == EMPTY:
-            if now.rows:
-                bigquery.truncate(dataset, table.table, now.location)
-            table.rows = 0
-        else:
-            table.rows = now.rows
-            if _is_stale(table, now):
-                kind = STALE
-                message = (
-                    f"its run succeeded, but the table was last changed at {now.modified}, "
-                    f"before the run began: the run found no file ({table.run})"
-                )
-    table.outcome, table.message = kind or GOOD, message
+    if kind:
+        table.outcome, table.message = kind, message
+        return False
+    now = bigquery.table(dataset, table.table)
+    table.outcome, table.message = GOOD, None
+    if table.disposition == EMPTY:
+        if now.rows:
+            bigquery.truncate(dataset, table.table, now.location)
+        table.rows = 0
+        return True
+    table.rows = now.rows
+    if _is_stale(table, now):
+        table.outcome = STALE
+        table.message = (
+            f"its run succeeded, but the table was last changed at {now.modified}, "
+            f"before the run began: the run found no file ({table.run})"
+        )
+    return True
 
 
 def _problem(table: TableWork) -> tuple[str | None, str | None]:

@@ -59,13 +59,12 @@ def settle(request: LoadRequest, services: Services, seconds_left: Callable[[], 
 
     def one(table: TableWork) -> None:
         try:
-            settle_table(services.bigquery, work.dataset, table)
+            if settle_table(services.bigquery, work.dataset, table):
+                faults.fine()
         except GoogleError as error:
             faults.add(table, error)
-        else:
-            faults.fine()
 
-    undone = work_off(todo[:CHUNK], one, seconds_left)
+    undone = work_off(todo, one, seconds_left, CHUNK)
     logger = logger_for(services, request)
     faults.report(logger, "a table could not be settled")
     if not faults.is_outage():
@@ -76,8 +75,7 @@ def settle(request: LoadRequest, services: Services, seconds_left: Callable[[], 
         telemetry.emit(services.service, table.table, _metrics(table))
     worklist.save(storage, request, work)
     faults.raise_outage()
-    more = undone is not None or len(todo) > CHUNK
-    answer = _answer(work, request.cursor + 1 if more else None)
+    answer = _answer(work, None if undone is None else request.cursor + 1)
     for problem in answer["problems"]:
         logger.error("a table was not loaded", extra={"problem": problem})
     logger.info(

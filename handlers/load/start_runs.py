@@ -52,12 +52,10 @@ def start_runs(
             faults.add(table, error)
         else:
             table.run, table.state = run.name, run.state
-            table.started, table.error = run.started, None
+            table.started, table.error = run.started, run.error
             faults.fine()
 
-    undone = work_off(todo[:CHUNK], start, seconds_left)
-    if undone is None and len(todo) > CHUNK:
-        undone = CHUNK
+    undone = work_off(todo, start, seconds_left, CHUNK)
     logger = logger_for(services, request)
     faults.report(logger, "a run could not be started")
     if not faults.is_outage():

@@ -13,12 +13,15 @@ SECONDS_TO_SPARE = 60.0
 
 
 def work_off(
-    items: Sequence[T], work: Callable[[T], None], seconds_left: Callable[[], float]
+    items: Sequence[T],
+    work: Callable[[T], None],
+    seconds_left: Callable[[], float],
+    chunk: int,
 ) -> int | None:
-    """Do `work` on the items; return the index of the first left undone, or None.
+    """Do `work` on a chunk of the items; return the index of the first left undone, or None.
 
     Nothing is begun when less than a minute is left, but the first item always is: a function
-    with a short timeout moves slowly instead of not at all. `work` must not raise.
+    with a short timeout moves slowly instead of not at all.
     """
 
     def one(numbered: tuple[int, T]) -> bool:
@@ -29,5 +32,7 @@ def work_off(
         return True
 
     with ThreadPoolExecutor(THREADS) as pool:
-        done = list(pool.map(one, enumerate(items)))
-    return done.index(False) if False in done else None
+        done = list(pool.map(one, enumerate(items[:chunk])))
+    if False in done:
+        return done.index(False)
+    return chunk if len(items) > chunk else None

@@ -34,8 +34,8 @@ _STATEMENT_ELEMENTS = {
 }
 
 
-class PolicyError(ValueError):
-    """A policy document has something that cannot be evaluated."""
+class PolicyError(PermissionError):
+    """A policy document cannot be evaluated, so that nothing is allowed by it."""
 
 
 @dataclass(frozen=True)

@@ -303,6 +303,7 @@ class Interpreter:
     def _task(self, visit: _Visit) -> Any:
         resource = visit.state["Resource"]
         arguments = self._evaluate(visit, visit.state.get("Arguments", {}), "Arguments")
+        self._check_payload(visit, arguments, "Arguments")
         timeout = self._seconds(visit, "TimeoutSeconds") if _has(visit, "TimeoutSeconds") else None
         labels = _task_labels(resource)
         scheduled: dict[str, Any] = {

@@ -74,7 +74,7 @@ def _expression(text: str, bindings: Mapping[str, Any], where: str, now_millis: 
         result = program.evaluate(None)
     except jexception.JException as error:
         raise QueryError(f"{shown} threw an error during evaluation. {error}") from error
-    except (RecursionError, TypeError, ValueError, KeyError, ArithmeticError) as error:
+    except Exception as error:  # the engine meets bad data with exceptions of every kind
         raise QueryError(
             f"{shown} threw an error during evaluation. {type(error).__name__}: {error}"
         ) from error

@@ -15,7 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -26,7 +26,7 @@ import botocore.session
 from botocore.config import Config
 
 from rehearsal.aws import lambda_worker, limits
-from rehearsal.aws.access import Access, PolicyError
+from rehearsal.aws.access import Access
 from rehearsal.aws.emulator import Emulator, Server
 from rehearsal.aws.event_delivery import Deliveries
 from rehearsal.aws.guard import Guard, Handler, Refused, Response, query_error
@@ -220,9 +220,6 @@ class LocalAws:
         except PermissionError as error:
             self._report(str(error))
             raise
-        except PolicyError as error:
-            self._report(str(error))
-            raise PermissionError(str(error)) from error
 
     @property
     def log(self) -> list[str]:
@@ -278,8 +275,8 @@ class LocalAws:
         last_error = LastError()
         remembering = lambda_worker.remember_error(runtime.Worker.invoke, last_error)
         self._seams.replace(runtime.Worker, "invoke", remembering)
-        typed = lambda_worker.with_error_type(functions._execute_function_warm, last_error)
-        self._seams.replace(functions, "_execute_function_warm", typed)
+        answering = lambda_worker.with_aws_answer(functions._execute_function_warm, last_error)
+        self._seams.replace(functions, "_execute_function_warm", answering)
 
     def _with_rds(self, original: Handler) -> Handler:
         async def handle(
@@ -326,9 +323,12 @@ class LocalAws:
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any
         ) -> Response:
             if method == "POST" and _CREATE_FUNCTION.fullmatch(path):
-                role = json.loads(body or b"{}").get("Role", "")
+                data = json.loads(body or b"{}")
+                name = f"arn:aws:lambda:{self.region}:{self.account}:function:"
                 try:
-                    self._access.assume(role, LAMBDA_SERVICE, {"aws:SourceAccount": self.account})
+                    self._assume_as_lambda(
+                        data.get("Role", ""), f"{name}{data.get('FunctionName')}"
+                    )
                 except PermissionError as error:
                     self._report(str(error))
                     refusal: Response = self._emulator.responses.error_response_json(
@@ -356,13 +356,20 @@ class LocalAws:
         name = function_arn.split(":")[6]
         with self._emulator.scope():
             record = self._emulator.lambda_svc._functions[name]
-        role = str(record["config"]["Role"])
-        self._access.assume(
-            role,
-            LAMBDA_SERVICE,
-            {"aws:SourceAccount": self.account, "aws:SourceArn": function_arn},
-        )
+        config = record["config"]
+        role = str(config["Role"])
+        self._assume_as_lambda(role, function_arn)
+        group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{name}"
+        stream = f"arn:aws:logs:{self.region}:{self.account}:log-group:{group}:log-stream:x"
+        for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+            # Lambda runs a function that may not log, and its logs and metrics are lost.
+            with suppress(PermissionError):
+                self.authorize(role, action, stream, {})
         return role
+
+    def _assume_as_lambda(self, role: str, function_arn: str) -> None:
+        source = {"aws:SourceAccount": self.account, "aws:SourceArn": function_arn}
+        self._access.assume(role, LAMBDA_SERVICE, source)
 
     def _client(self, service: str, config: Config, credentials: Credentials) -> Any:
         session = boto3.session.Session(botocore_session=_botocore_session())

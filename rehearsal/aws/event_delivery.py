@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from rehearsal.aws.access import Access, PolicyError, service_allowed
+from rehearsal.aws.access import Access, service_allowed
 from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.principals import Principals
 
@@ -34,6 +34,7 @@ class _Delivery:
     """What is being delivered: to which target, for which rule or schedule."""
 
     target: Mapping[str, Any]
+    event: Mapping[str, Any]
     event_id: str
     arn: str
     source_arn: str
@@ -56,9 +57,7 @@ class Deliveries:
         self._report = report
         self._invoke_target: Callable[..., None] = emulator.eventbridge._invoke_target
         self.last_rds_event: Mapping[str, Any] | None = None
-        self._current: contextvars.ContextVar[_Delivery | None] = contextvars.ContextVar(
-            "delivery", default=None
-        )
+        self._current: contextvars.ContextVar[_Delivery] = contextvars.ContextVar("delivery")
 
     def invoke_target(
         self, target: Mapping[str, Any], event: Any, rule: Mapping[str, Any], view: Any = None
@@ -69,6 +68,7 @@ class Deliveries:
         is_schedule = "ScheduleExpressionTimezone" in rule
         delivery = _Delivery(
             target,
+            event,
             event.get("EventId", str(uuid.uuid4())),
             rule.get("Arn", ""),
             _schedule_group(rule) if is_schedule else rule.get("Arn", ""),
@@ -76,7 +76,7 @@ class Deliveries:
         )
         refusal = self._refusal(delivery)
         if refusal:
-            self._undelivered(delivery, event, refusal)
+            self._undelivered(delivery, refusal)
             return
         if is_schedule and "Input" in target:
             at = _iso(event.get("Time"))
@@ -96,7 +96,7 @@ class Deliveries:
                 self._as_role(delivery, "states:StartExecution", arn)
             elif ":sqs:" in arn:
                 self._send(delivery, arn)
-        except (PermissionError, PolicyError) as error:
+        except PermissionError as error:
             return str(error)
         return None
 
@@ -112,7 +112,9 @@ class Deliveries:
         if delivery.service == SCHEDULER_SERVICE:
             self._as_role(delivery, "sqs:SendMessage", queue_arn)
         elif not self._may_send(queue_arn, delivery):
-            raise PermissionError(f"the policy of {queue_arn} does not let {delivery.service} send")
+            raise PermissionError(
+                f"the policies of {queue_arn} and of its key do not let {delivery.service} send"
+            )
 
     def _source(self, delivery: _Delivery) -> dict[str, str]:
         return {"aws:SourceArn": delivery.source_arn, "aws:SourceAccount": self._account}
@@ -122,12 +124,21 @@ class Deliveries:
         return self._emulator.account
 
     def _may_send(self, queue_arn: str, delivery: _Delivery) -> bool:
+        source = self._source(delivery)
         policy = self._principals.resource_policy("sqs:SendMessage", queue_arn)
-        return service_allowed(
-            policy, delivery.service, "sqs:SendMessage", queue_arn, self._source(delivery)
+        if not service_allowed(policy, delivery.service, "sqs:SendMessage", queue_arn, source):
+            return False
+        key = self._principals.queue_key(queue_arn)
+        if key is None:
+            return True
+        # SQS developer guide, "Configure KMS permissions for AWS services".
+        key_policy = self._principals.key_policy(key)
+        return all(
+            service_allowed(key_policy, delivery.service, action, None, source)
+            for action in ("kms:GenerateDataKey", "kms:Decrypt")
         )
 
-    def _undelivered(self, delivery: _Delivery, event: Any, why: str) -> None:
+    def _undelivered(self, delivery: _Delivery, why: str) -> None:
         """Tell of an undeliverable event and put it in the dead-letter queue, if there is one."""
         arn = delivery.target.get("Arn")
         self._report(f"{delivery.arn} does not reach its target {arn}: {why}")
@@ -136,11 +147,11 @@ class Deliveries:
             return
         try:
             self._send(delivery, queue)
-        except (PermissionError, PolicyError) as error:
+        except PermissionError as error:
             self._report(f"{delivery.arn} cannot use its dead-letter queue: {error}")
             return
         eventbridge = self._emulator.eventbridge
-        view = eventbridge._pattern_event_view(event)
+        view = eventbridge._pattern_event_view(delivery.event)
         spec = eventbridge.parse_arn(queue)
         eventbridge._dispatch_to_sqs(spec, json.dumps(view.event_with_detail()))
 
@@ -157,11 +168,10 @@ class Deliveries:
             except ValueError:
                 why = f"the input is not JSON: {payload[:200]}"
         if why:
-            source = delivery.arn if delivery else "an event"
-            self._report(f"{source} does not start {arn}: {why}")
+            self._undelivered(delivery, why)
             return
         request = {"stateMachineArn": arn, "input": payload}
-        if delivery and delivery.service == EVENTS_SERVICE:
+        if delivery.service == EVENTS_SERVICE:
             # `<event id>_<target id>`: a second delivery of the same event starts nothing.
             request["name"] = f"{delivery.event_id}_{delivery.target.get('Id', '')}"[:80]
         states._start_execution(request)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal.aws.export_access import Authorize, ExportAccess, KeyRefused, key_arn
 from rehearsal.aws.export_rules import (
@@ -215,11 +215,11 @@ class ExportService:
     def _check_bucket(self, bucket: str) -> None:
         try:
             location = self._outside.s3().get_bucket_location(Bucket=bucket)["LocationConstraint"]
-        except ClientError as error:
+        # A name that S3 could not have is refused before it is sent.
+        except (ClientError, BotoCoreError) as error:
             raise ApiError(
                 "InvalidS3BucketFault",
-                f"The S3 bucket {bucket} doesn't exist or cannot be reached: "
-                f"{error.response['Error'].get('Code')}.",
+                f"The S3 bucket {bucket} doesn't exist or cannot be reached: {error}",
             ) from None
         if (location or "us-east-1") != self._outside.region:
             raise ApiError(

@@ -267,11 +267,10 @@ class Actions:
     def _sns(self, request: Request) -> list[Requirement] | None:
         if request.operation != "Publish":
             return None
-        return [
-            Requirement(
-                "sns:Publish", request.form.get("TopicArn") or request.form.get("TargetArn", "*")
-            )
-        ]
+        topic = request.form.get("TopicArn") or request.form.get("TargetArn", "*")
+        context = {"kms:EncryptionContext:aws:sns:topicArn": topic}
+        key = self._principals.topic_key(topic)
+        return [Requirement("sns:Publish", topic), *self._message_key("sns", key, context)]
 
     def _sqs(self, request: Request) -> list[Requirement] | None:
         if request.operation not in _SQS_OPERATIONS:
@@ -279,7 +278,25 @@ class Actions:
         action = request.operation.removesuffix("Batch")
         name = str(request.json.get("QueueUrl") or request.form.get("QueueUrl", ""))
         name = str(request.json.get("QueueName") or name.rsplit("/", 1)[-1])
-        return [Requirement(f"sqs:{action}", self._arn("sqs", name))]
+        arn = self._arn("sqs", name)
+        needs = [Requirement(f"sqs:{action}", arn)]
+        if action in ("SendMessage", "ReceiveMessage"):
+            context = {"kms:EncryptionContext:aws:sqs:arn": arn}
+            needs += self._message_key("sqs", self._principals.queue_key(arn), context)
+        return needs
+
+    def _message_key(
+        self, service: str, key: str | None, context: Mapping[str, Any]
+    ) -> list[Requirement]:
+        """Return what sending through an encrypted topic or queue needs on its key."""
+        if key is None:
+            return []
+        full = {
+            "kms:ViaService": f"{service}.{self._region}.amazonaws.com",
+            "kms:CallerAccount": self._account,
+            **context,
+        }
+        return [Requirement(action, key, full) for action in ("kms:GenerateDataKey", "kms:Decrypt")]
 
     def _states(self, request: Request) -> list[Requirement] | None:
         member = _STATES_OPERATIONS.get(request.operation)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -139,10 +140,11 @@ class LastError(threading.local):
     response: Mapping[str, Any] | None = None
 
 
-def with_error_type(execute: Callable[..., Any], last_error: LastError) -> Callable[..., Any]:
-    """Wrap ministack's warm execution so that an error's body is what AWS returns.
+def with_aws_answer(execute: Callable[..., Any], last_error: LastError) -> Callable[..., Any]:
+    """Wrap ministack's warm execution so that the answer's body is what AWS returns.
 
-    ministack calls every error Runtime.HandlerError; `remember_error` keeps what the worker told.
+    ministack calls every error Runtime.HandlerError (`remember_error` keeps what the worker told)
+    and sends text that a function returns without the quotes of JSON.
     """
 
     def wrapped(function: Any, event: Any) -> Any:
@@ -151,6 +153,8 @@ def with_error_type(execute: Callable[..., Any], last_error: LastError) -> Calla
         told = last_error.response
         if isinstance(result, dict) and result.get("error") and told:
             result["body"] = _error_body(told)
+        elif isinstance(result, dict) and isinstance(result.get("body"), str):
+            result["body"] = json.dumps(result["body"])
         return result
 
     return wrapped
@@ -159,7 +163,7 @@ def with_error_type(execute: Callable[..., Any], last_error: LastError) -> Calla
 def remember_error(
     invoke: Callable[..., Any], last_error: LastError
 ) -> Callable[..., dict[str, Any]]:
-    """Wrap `Worker.invoke` so that `with_error_type` learns of the worker's own answer."""
+    """Wrap `Worker.invoke` so that `with_aws_answer` learns of the worker's own answer."""
 
     def wrapped(worker: Any, event: Any, request_id: str) -> dict[str, Any]:
         response: dict[str, Any] = invoke(worker, event, request_id)

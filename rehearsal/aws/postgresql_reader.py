@@ -1,7 +1,7 @@
 """Reading PostgreSQL databases.
 
-Whatever the export writes as text is fetched as PostgreSQL's own output (`::text`), so numbers,
-dates, arrays and ranges look exactly as the server prints them, in UTC.
+Whatever the export writes as text is fetched as the output of the type's own function, so
+numbers, dates, arrays and ranges look exactly as the server prints them, in UTC.
 """
 
 from __future__ import annotations
@@ -87,7 +87,11 @@ class PostgresqlReader(Reader):
     def _expression(self, column: Column) -> str:
         quoted = self._quote(column.name)
         as_text = pa.types.is_string(column.export.arrow) and column.type.name not in _PLAIN_TEXT
-        return f"{quoted}::text" if as_text else quoted
+        if not as_text:
+            return quoted
+        # A cast to text has its own ideas of some types (it adds a mask to an INET address). As
+        # `IS NULL` is true of a row of NULLs, it cannot tell such a value from a missing one.
+        return f"CASE WHEN {quoted} IS DISTINCT FROM NULL THEN format('%s', {quoted}) END"
 
     def _cursor(self) -> Any:
         # Binary results arrive as Python numbers and bytes without being printed and parsed.

@@ -144,8 +144,8 @@ class Principals:
         service = action.split(":", 1)[0]
         text = None
         with self._emulator.scope():
-            if service == "s3":
-                bucket = resource.split(":", 5)[5].split("/", 1)[0]
+            if resource.startswith("arn:aws:s3:::"):
+                bucket = resource.removeprefix("arn:aws:s3:::").split("/", 1)[0]
                 text = self._emulator.s3._bucket_policies.get(bucket)
             elif service == "sns":
                 topic = self._emulator.sns._topics.get(resource)
@@ -160,6 +160,25 @@ class Principals:
         with self._emulator.scope():
             record: Mapping[str, Any] | None = self._emulator.kms._resolve_key(reference)
         return record
+
+    def topic_key(self, topic_arn: str) -> str | None:
+        """Return the customer's key that a topic is encrypted with, if it is."""
+        with self._emulator.scope():
+            topic = self._emulator.sns._topics.get(topic_arn)
+        return self._customer_key(topic)
+
+    def queue_key(self, queue_arn: str) -> str | None:
+        """Return the customer's key that a queue is encrypted with, if it is."""
+        with self._emulator.scope():
+            queue = self._emulator.sqs._queue_by_arn(queue_arn)
+        return self._customer_key(queue)
+
+    def _customer_key(self, resource: Mapping[str, Any] | None) -> str | None:
+        reference = ((resource or {}).get("attributes") or {}).get("KmsMasterKeyId")
+        if not reference or "alias/aws/" in reference:
+            return None
+        record = self.key(reference)
+        return str(record["Arn"] if record else reference)
 
     def key_policy(self, key_arn: str) -> Document | None:
         """Return the policy of a KMS key, None when there is no such key."""

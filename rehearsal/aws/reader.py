@@ -14,12 +14,17 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from rehearsal.aws.mapping import Engine
 from rehearsal.aws.tables import Column, SourceError, Table, TableError
 
 BATCH_ROWS = 16_384
+
+#: From about this size on a large object makes a real export fail ("Considerations for DB snapshot
+#: exports" in the Amazon RDS user guide, which gives no exact figure).
+HUGE_VALUE_BYTES = 500 * 1024 * 1024
 
 #: Rows of unknown width come in small steps first; no fetch asks for more than this many bytes.
 _FIRST_FETCH_ROWS = 64
@@ -124,11 +129,23 @@ class Reader(ABC):
                     f"table {table}: column {column.name} is {column.type.name} but holds {unfit}; "
                     "the engine would not have stored that value, so mend the source data"
                 ) from None
+            self._refuse_huge(table, column, array)
             missing = array.null_count - values.count(None)
             if missing:
                 self._without_value[table, column.name] += missing
             arrays.append(array)
         return pa.RecordBatch.from_arrays(arrays, schema=table.arrow_schema)
+
+    def _refuse_huge(self, table: Table, column: Column, array: Any) -> None:
+        """An export fails on a large object; the size is looked at only where it could be one."""
+        if array.nbytes < HUGE_VALUE_BYTES or not _has_length(array.type):
+            return
+        longest = pc.max(pc.binary_length(array)).as_py()
+        if longest >= HUGE_VALUE_BYTES:
+            raise SourceError(
+                f"table {table}: column {column.name} holds a value of {longest:,} bytes; an "
+                f"export fails on large objects of {HUGE_VALUE_BYTES:,} bytes and more"
+            )
 
     def _rows(self, sql: str) -> list[Sequence[Any]]:
         """All rows of a small query."""
@@ -152,6 +169,10 @@ class Reader(ABC):
         return SourceError(
             f"{self._engine} database {self._database}: reading {what} failed: {told}"
         )
+
+
+def _has_length(type_: pa.DataType) -> bool:
+    return pa.types.is_string(type_) or pa.types.is_binary(type_)
 
 
 def _next_fetch(rows: int, batch: pa.RecordBatch, limit: int) -> int:

@@ -105,6 +105,11 @@ class SdkTasks:
             ) from error
         raise _unsupported(resource, "this resource is not supported here")
 
+    def close(self) -> None:
+        """Close the connections of the clients made here."""
+        for client in self._clients.values():
+            client.close()
+
     def _api(self, service: str, timeout: float | None) -> Any:
         key = (service, timeout)
         if key not in self._clients:

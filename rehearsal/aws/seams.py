@@ -27,8 +27,8 @@ SEAMS: dict[tuple[str, str], str] = {
     ("ministack.core.lambda_runtime", "_PYTHON_WORKER_SCRIPT"): "the worker tells an exception's "
     "class",
     ("ministack.core.lambda_runtime.Worker", "invoke"): "what the worker told is remembered",
-    ("ministack.services.lambda_svc", "_execute_function_warm"): "errors carry the exception's "
-    "class and trace, as AWS returns them",
+    ("ministack.services.lambda_svc", "_execute_function_warm"): "answers have the body AWS gives "
+    "them, errors their class and trace",
 }
 """(object, attribute) -> what is changed there and why."""
 

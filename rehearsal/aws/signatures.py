@@ -44,6 +44,12 @@ def parse(headers: Mapping[str, str]) -> Signature | None:
     return Signature(scope[0], scope[2], scope[3], names, match["signature"])
 
 
+def presigned_key(query: Mapping[str, list[str]]) -> str | None:
+    """Return the access key of a presigned URL, None when the request has none."""
+    credential = query.get("X-Amz-Credential", [""])[0]
+    return credential.split("/", 1)[0] or None
+
+
 def is_valid(
     signature: Signature,
     secret: str,

@@ -68,10 +68,9 @@ def declared_type(engine: Engine, declared: str) -> ColumnType | None:
         return None
     words = f"{match['name']} {match['rest']}".upper().split()
     first, second = (int(found) if found else None for found in match.group("first", "second"))
-    if "UNSIGNED" in words:
-        pair = _UNSIGNED.get(" ".join(word for word in words if word not in _MODIFIERS))
-        return _of(engine, pair) if pair else None
     name = " ".join(word for word in words if word not in _MODIFIERS)
+    if "UNSIGNED" in words and name in _UNSIGNED:
+        return _of(engine, _UNSIGNED[name])
     if name in ("DECIMAL", "NUMERIC", "DEC", "NUMBER"):
         return _decimal(engine, first, second)
     if name in _CHARACTER:

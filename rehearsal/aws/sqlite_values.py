@@ -42,6 +42,7 @@ _DATE_TIME = re.compile(
     r"(?:\.(?P<fraction>\d{1,6})0*)? ?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?)?"
 )
 _TIME = re.compile(r"-?\d{2,3}:[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ZERO_DATE = re.compile(r"\d{4}-00-\d\d|\d{4}-\d\d-00")
 _MIDNIGHT = re.compile(r"[T ]00:00(:00(\.0+)?)?$")
 _EPOCH = datetime(1970, 1, 1)
@@ -180,9 +181,12 @@ def _date(engine: Engine, text: str) -> str:
     if engine == "mysql" and _ZERO_DATE.fullmatch(day):
         return day
     try:
-        return date.fromisoformat(day).isoformat()
+        # Newer versions of Python would also read other ways of writing a date.
+        if _DAY.fullmatch(day):
+            return date.fromisoformat(day).isoformat()
     except ValueError:
-        raise UnfitValue("text that is no date (YYYY-MM-DD)") from None
+        pass
+    raise UnfitValue("text that is no date (YYYY-MM-DD)")
 
 
 def _times(_engine: Engine, _column: Column, values: Values) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -153,16 +153,18 @@ class StepFunctions:
         def client(service: str, config: Config) -> Any:
             return self._client(service, config, credentials)
 
+        tasks = SdkTasks(client, self._report)
         interpreter = Interpreter(
             json.loads(machine["definition"]),
             _context(machine, execution, payload),
-            tasks=SdkTasks(client, self._report),
+            tasks=tasks,
             journal=history,
             clock=Clock(self._wait_scale, stop),
             report=lambda line: self._report(f"execution {execution['executionArn']}: {line}"),
             region=self._emulator.region,
         )
-        return interpreter.run(payload)
+        with closing(tasks):
+            return interpreter.run(payload)
 
     def _role_credentials(self, role: str, machine: str, execution_name: str) -> Credentials:
         try:

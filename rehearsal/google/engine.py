@@ -114,10 +114,14 @@ class Engine:
 
     def _select(self, statement: Statement, location: str) -> Outcome:
         rows = Rows(self._catalog.store.work)
-        with self._translated_errors(), self._catalog.store.cursor() as cursor:
-            cursor.execute(statement.sql)
-            fields = tuple(field_of(d[0], d[1]) for d in cursor.description)
-            rows.write(Rows.chunks_of(cursor))
+        try:
+            with self._translated_errors(), self._catalog.store.cursor() as cursor:
+                cursor.execute(statement.sql)
+                fields = tuple(field_of(d[0], d[1]) for d in cursor.description)
+                rows.write(Rows.chunks_of(cursor))
+        except BaseException:
+            rows.close()
+            raise
         return Outcome(statement.kind, location, fields, rows, None)
 
     def _change(self, statement: Statement, location: str, target: Table) -> Outcome:

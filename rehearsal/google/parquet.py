@@ -93,6 +93,7 @@ def read_schemas(cursor: Any, files: Sequence[Path]) -> list[FileSchema]:
         "file_name, name, type, coalesce(repetition_type, ''), coalesce(num_children, 0), "
         "converted_type, logical_type, coalesce(precision, 0), coalesce(scale, 0), duckdb_type"
     )
+    # The order is asked for: the database is told not to keep one by itself, to save memory.
     source = f"parquet_schema([{names}]) ORDER BY file_name, column_id"
     cursor.execute(f"SELECT {columns} FROM {source}")  # noqa: S608
     by_file = {

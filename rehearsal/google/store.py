@@ -53,6 +53,7 @@ class Store:
         """Write everything into the file and let go of it."""
         if self._connection is None:
             return
+        # DuckDB would do so on closing, but keep silent where the disk is full.
         self._connection.execute("CHECKPOINT")
         self._connection.close()
         self._connection = None

@@ -8,6 +8,7 @@ one. An assertion is made on the list of recorded resources after the program ra
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -78,22 +79,25 @@ class Recording:
     def policies(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield every policy document of the program with a description of where it stands."""
         for resource in self.resources:
-            for key, value in resource.inputs.items():
-                if key.lower().endswith("policy") and isinstance(value, str) and "Statement" in value:
-                    yield f"{resource.type} {resource.name} {key}", json.loads(value)
+            for key, text in _policies_of(resource.inputs):
+                yield f"{resource.type} {resource.name} {key}", json.loads(text)
 
     def statements(self, type_: str, name: str | None = None) -> dict[str, dict[str, Any]]:
         """Return the statements of the one policy of a resource, by their ids."""
         resource = self.one(type_, name)
-        documents = [
-            json.loads(value)
-            for key, value in resource.inputs.items()
-            if key.lower().endswith("policy") and isinstance(value, str)
-        ]
-        assert len(documents) == 1
-        statements = {each["Sid"]: each for each in documents[0]["Statement"]}
-        assert len(statements) == len(documents[0]["Statement"]), "statement ids repeat"
+        ((_, text),) = _policies_of(resource.inputs)
+        listed = json.loads(text)["Statement"]
+        statements = {each["Sid"]: each for each in listed}
+        assert len(statements) == len(listed), "statement ids repeat"
         return statements
+
+
+def _policies_of(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (key, value)
+        for key, value in inputs.items()
+        if key.lower().endswith("policy") and isinstance(value, str)
+    ]
 
 
 # The outputs AWS and Google would add to what a resource was given.
@@ -119,9 +123,12 @@ _ARNS: Mapping[str, Callable[[dict[str, Any]], str]] = {
 class Clouds(pulumi_mocks.Mocks):
     """Answers as the clouds would; databases are given as identifier -> engine."""
 
-    def __init__(self, recording: Recording, databases: Mapping[str, str]) -> None:
+    def __init__(
+        self, recording: Recording, databases: Mapping[str, str], *, preview: bool
+    ) -> None:
         self.recording = recording
         self.databases = databases
+        self.preview = preview
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> Any:
         self.recording.calls.append((args.token, args.args))
@@ -138,6 +145,8 @@ class Clouds(pulumi_mocks.Mocks):
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = _plain(args.inputs)
         state = {**inputs}
+        if self.preview and args.custom and not args.typ.startswith("pulumi:"):
+            return "", state  # what the clouds will add is not known yet
         if args.typ in _ARNS:
             state["arn"] = _ARNS[args.typ](inputs)
         if args.typ == "aws:kms/key:Key":
@@ -176,13 +185,26 @@ def _google(args: pulumi_mocks.MockResourceArgs, inputs: dict[str, Any]) -> dict
     return {}
 
 
+@contextlib.contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """Give the SDK's monitor the event loop it needs in its worker thread, and close it again."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 class _Monitor(pulumi_mocks.MockMonitor):
     def __init__(self, mocks: Clouds) -> None:
         super().__init__(mocks)
         self._recording = mocks.recording
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        response = super().RegisterResource(request)
+    def RegisterResource(self, request: Any) -> Any:
+        with _loop_of_this_thread():
+            response = cast(Any, super()).RegisterResource(request)
         if request.type == "pulumi:pulumi:Stack":
             return response
         raw = json_format.MessageToDict(request.object)
@@ -204,12 +226,16 @@ class _Monitor(pulumi_mocks.MockMonitor):
         )
         return response
 
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+    def Invoke(self, request: Any) -> Any:
+        with _loop_of_this_thread():
+            return cast(Any, super()).Invoke(request)
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
             raw = json_format.MessageToDict(request.outputs)
             self._recording.outputs = _plain(raw)
             self._recording.secret_outputs = frozenset(_secret_paths(raw, ""))
-        return super().RegisterResourceOutputs(request)
+        return cast(Any, super()).RegisterResourceOutputs(request)
 
 
 def _plain(value: Any) -> Any:
@@ -245,14 +271,14 @@ def record(
 ) -> Recording:
     """Run a program as the engine would run it, and return what it registered."""
     recording = Recording()
-    monitor = _Monitor(Clouds(recording, databases or {}))
+    monitor = _Monitor(Clouds(recording, databases or {}, preview=preview))
     # set_mocks makes a stack of its own unless there is one; the program's is made by
     # run_in_stack, in the loop the program runs in, as the language host does.
     set_root_resource(cast(Any, object()))
     pulumi_mocks.set_mocks(
         monitor.mocks, project="data-ferry", stack=stack, preview=preview, monitor=monitor
     )
-    set_root_resource(None)
+    set_root_resource(cast(Any, None))
     set_all_config(dict(config or {}))
 
     def run() -> None:

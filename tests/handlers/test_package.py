@@ -162,10 +162,11 @@ def test_a_requirement_without_a_hash_is_refused() -> None:
 def test_wheels_are_chosen_for_the_runtimes_glibc() -> None:
     options = LAMBDA.pip_options()
     assert options[0] == "--platform=manylinux_2_34_aarch64"
-    assert options[-3:] == [
+    assert options[-4:] == [
         "--platform=manylinux2014_aarch64",
         "--python-version=3.12",
         "--implementation=cp",
+        "--ignore-requires-python",
     ]
     old = Platform.parse("lambda", "python3.11", "x86_64").pip_options()
     assert old[0] == "--platform=manylinux_2_26_x86_64"

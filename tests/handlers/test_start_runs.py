@@ -84,6 +84,13 @@ def test_a_start_without_a_clear_answer_is_not_repeated_blindly(planned: World) 
     assert planned.work["users"]["run"] == f"{config('users')}/runs/1"
 
 
+def test_a_run_that_fails_at_once_keeps_its_error(planned: World) -> None:
+    planned.google.run_states[config("users")] = ("FAILED", "the access key is not active")
+    start(planned)
+    assert planned.work["users"]["state"] == "FAILED"
+    assert planned.work["users"]["error"] == "the access key is not active"
+
+
 def test_too_many_requests_pass(planned: World) -> None:
     planned.google.faults.append(Fault(":startManualRuns", 429, times=2))
     assert start(planned) == {"cursor": None}

@@ -107,6 +107,7 @@ class FakeGoogle(BaseAdapter):
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.tables: dict[str, dict[str, Any]] = {}
         self.ends_as: dict[str, tuple[str, str | None]] = {}
+        self.run_states: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -167,9 +168,7 @@ class FakeGoogle(BaseAdapter):
     def _transfer(self, call: Call) -> Refusal:
         path = call.path.removeprefix("/v1/")
         if path.endswith(":startManualRuns"):
-            return 200, {
-                "runs": [self.add_run(path.partition(":")[0], call.body["requestedRunTime"])]
-            }
+            return 200, {"runs": [self._started(path.partition(":")[0], call.body)]}
         if path.endswith("/runs"):
             return 200, {"transferRuns": self.runs.get(path.removesuffix("/runs"), [])}
         of, _, _ = path.partition("/runs/")
@@ -182,6 +181,11 @@ class FakeGoogle(BaseAdapter):
             if message:
                 run["errorStatus"] = {"code": 3, "message": message}
         return 200, run
+
+    def _started(self, of: str, body: dict[str, Any]) -> dict[str, Any]:
+        state, message = self.run_states.get(of, ("PENDING", ""))
+        error = {"errorStatus": {"code": 3, "message": message}} if message else {}
+        return self.add_run(of, body["requestedRunTime"], state=state, **error)
 
     def add_run(self, of: str, run_time: str = RUN_TIME, **more: Any) -> dict[str, Any]:
         runs = self.runs.setdefault(of, [])

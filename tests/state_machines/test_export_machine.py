@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from state_machines import export
+from tests.state_machines.machines import export_machine
 from tests.state_machines.player import Played, each, error, history_events, play, seconds
-from tests.state_machines.test_machine_graphs import export_machine
 
 SNAPSHOT = "rds:shop-stg-2026-11-20-03-05"
 ARN = f"arn:aws:rds:eu-west-1:111122223333:cluster-snapshot:{SNAPSHOT}"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from state_machines import load
+from tests.state_machines.machines import load_machine
 from tests.state_machines.player import Played, each, error, history_events, play, seconds
-from tests.state_machines.test_machine_graphs import load_machine
 
 EVENT = {
     "source": "shop-stg",

@@ -97,7 +97,9 @@ def make_function(
     aws: LocalAws, name: str, code: str, *statements: Mapping[str, Any], **options: Any
 ) -> str:
     """Make a function with a role of its own; *code* is its module `app`."""
-    role = make_role(aws, f"{name}-role", "lambda.amazonaws.com", *statements)
+    logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"
+    may_log = statement(["logs:CreateLogStream", "logs:PutLogEvents"], logs)
+    role = make_role(aws, f"{name}-function-role", "lambda.amazonaws.com", may_log, *statements)
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("app.py", code)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -69,7 +70,7 @@ def parquet_column(export: ExportType) -> tuple[str, str, int]:
     file = io.BytesIO()
     schema = pa.schema([pa.field("c", export.arrow)])
     pq.write_table(schema.empty_table(), file, store_schema=False, store_decimal_as_integer=True)
-    column = pq.ParquetFile(file).schema.column(0)
+    column: Any = pq.ParquetFile(file).schema.column(0)
     return column.physical_type, column.converted_type, column.length
 
 

@@ -26,6 +26,7 @@ from rehearsal.aws.sqlite_types import content_type, declared_type
         ("REAL", "double", "double precision"),
         ("DOUBLE PRECISION", "double", "double precision"),
         ("FLOAT", "double", "double precision"),
+        ("DOUBLE UNSIGNED", "double", "double precision"),
         ("TEXT", "longtext", "text"),
         ("CLOB", "longtext", "text"),
         ("NVARCHAR(160)", "varchar", "character varying"),
@@ -52,7 +53,12 @@ def test_declared_types(declared: str, mysql: str, postgresql: str) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "precision", "scale"),
-    [("DECIMAL(10,2)", 10, 2), ("numeric ( 38 , 9 )", 38, 9), ("DECIMAL(12)", 12, 0)],
+    [
+        ("DECIMAL(10,2)", 10, 2),
+        ("numeric ( 38 , 9 )", 38, 9),
+        ("DECIMAL(12)", 12, 0),
+        ("DECIMAL(9,3) UNSIGNED", 9, 3),
+    ],
 )
 def test_decimals_keep_precision_and_scale(declared: str, precision: int, scale: int) -> None:
     assert declared_type("mysql", declared) == ColumnType(

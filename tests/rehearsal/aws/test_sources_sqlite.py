@@ -140,6 +140,7 @@ def test_values(
         ("DATE", "31/12/2020", "text that is no date"),
         ("DATE", "2020-02-30", "text that is no date"),
         ("DATE", 20200101, "an integer"),
+        ("DATE", "2020-W01-1", "text that is no date"),
         ("DATETIME", "yesterday", "text that is no date and time"),
         ("DATETIME", "2020-02-30 00:00:00", "a date and time that does not exist"),
         ("DATETIME", "2020-01-01 00:00:00.1234567", "text that is no date and time"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import threading
@@ -138,8 +139,8 @@ def _listing(aws: SmallAws, bucket: str, query: dict[str, list[str]]) -> bytes:
     return f"<ListBucketResult>{truncated}{token}{entries}</ListBucketResult>".encode()
 
 
-@pytest.fixture
-def aws() -> Iterator[SmallAws]:
+@contextlib.contextmanager
+def small_aws() -> Iterator[SmallAws]:
     state = SmallAws()
     state.buckets["shop-exports"] = {}
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
@@ -151,6 +152,12 @@ def aws() -> Iterator[SmallAws]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture
+def aws() -> Iterator[SmallAws]:
+    with small_aws() as state:
+        yield state
 
 
 class Refused(Exception):
@@ -336,9 +343,8 @@ def transfer_params(**changes: Any) -> dict[str, Any]:
     return {k: v for k, v in {**params, **changes}.items() if v is not None}
 
 
-@pytest.fixture
-def start(aws: SmallAws, tmp_path: Path) -> Iterator[Callable[..., World]]:
-    """Start a local Google Cloud with constructor options of the test's choice."""
+@contextlib.contextmanager
+def worlds_on(aws: SmallAws, folder: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
     def starter(**options: Any) -> World:
@@ -347,7 +353,7 @@ def start(aws: SmallAws, tmp_path: Path) -> Iterator[Callable[..., World]]:
             project_number=NUMBER,
             aws_endpoint=aws.endpoint,
             aws_region="eu-west-1",
-            database=tmp_path / "bigquery.duckdb",
+            database=folder / "bigquery.duckdb",
             **options,
         )
         google.start()
@@ -355,11 +361,20 @@ def start(aws: SmallAws, tmp_path: Path) -> Iterator[Callable[..., World]]:
         worlds.append(World(google, aws, api, [api]))
         return worlds[-1]
 
-    yield starter
-    for world in worlds:
-        for client in world.clients:
-            client.session.close()
-        world.google.stop()
+    try:
+        yield starter
+    finally:
+        for world in worlds:
+            for client in world.clients:
+                client.session.close()
+            world.google.stop()
+
+
+@pytest.fixture
+def start(aws: SmallAws, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Start a local Google Cloud with constructor options of the test's choice."""
+    with worlds_on(aws, tmp_path) as starter:
+        yield starter
 
 
 @pytest.fixture
@@ -367,13 +382,21 @@ def world(start: Callable[..., World]) -> World:
     return start()
 
 
-@pytest.fixture
-def client(world: World) -> Iterator[bigquery.Client]:
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One for all tests of a file, which leave it as it was."""
+    folder = tmp_path_factory.mktemp("shared")
+    with small_aws() as aws, worlds_on(aws, folder) as starter:
+        yield starter()
+
+
+@pytest.fixture(scope="module")
+def client(shared_world: World) -> Iterator[bigquery.Client]:
     """Google's own client, as a user of ``rehearsal up`` makes it."""
     made = bigquery.Client(
         PROJECT,
-        credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-        client_options={"api_endpoint": world.google.endpoint},
+        credentials=AnonymousCredentials(),
+        client_options={"api_endpoint": shared_world.google.endpoint},
     )
     yield made
     made.close()

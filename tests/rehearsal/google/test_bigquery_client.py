@@ -12,10 +12,12 @@ from google.cloud import bigquery
 
 from rehearsal.google.server import LocalGoogle
 
+ID = bigquery.SchemaField("id", "INT64")
 
-@pytest.fixture
-def filled(world, client):
-    world.loaded(
+
+@pytest.fixture(scope="module")
+def filled(shared_world, client):
+    shared_world.loaded(
         pa.table(
             {
                 "id": list(range(1, 2501)),
@@ -62,9 +64,8 @@ def test_count_in_every_way_of_naming_the_table(filled: bigquery.Client) -> None
 
 def test_count_with_a_default_dataset(filled: bigquery.Client) -> None:
     config = bigquery.QueryJobConfig(default_dataset="shop-analytics.shop_data")
-    assert [tuple(r) for r in filled.query_and_wait("SELECT COUNT(*) FROM users", job_config=config)] == [
-        (2500,)
-    ]
+    rows = filled.query_and_wait("SELECT COUNT(*) FROM users", job_config=config)
+    assert [tuple(row) for row in rows] == [(2500,)]
 
 
 def test_group_by(filled: bigquery.Client) -> None:
@@ -81,7 +82,9 @@ def test_group_by(filled: bigquery.Client) -> None:
 
 
 def test_unnamed_columns_get_bigquerys_names(filled: bigquery.Client) -> None:
-    result = filled.query_and_wait("SELECT COUNT(*), country, 1 + 1 FROM shop_data.users GROUP BY 2")
+    result = filled.query_and_wait(
+        "SELECT COUNT(*), country, 1 + 1 FROM shop_data.users GROUP BY 2"
+    )
     assert [field.name for field in result.schema] == ["f0_", "country", "f1_"]
 
 
@@ -118,12 +121,16 @@ def test_parameters(filled: bigquery.Client) -> None:
 
 
 def test_truncate_and_delete_tell_how_many_rows_went(filled: bigquery.Client) -> None:
-    job = filled.query("DELETE FROM shop_data.users WHERE country = 'de'")
+    filled.create_table(bigquery.Table("shop-analytics.shop_data.gone", [ID]))
+    filled.query_and_wait("INSERT INTO shop_data.gone (id) SELECT id FROM shop_data.users")
+    job = filled.query("DELETE FROM shop_data.gone WHERE id > 500")
     job.result()
-    assert job.num_dml_affected_rows == 1000
-    job = filled.query("TRUNCATE TABLE `shop-analytics.shop_data.users`")
+    assert job.num_dml_affected_rows == 2000
+    job = filled.query("TRUNCATE TABLE `shop-analytics.shop_data.gone`")
     job.result()
-    assert filled.get_table("shop_data.users").num_rows == 0
+    assert job.num_dml_affected_rows == 500
+    assert filled.get_table("shop_data.gone").num_rows == 0
+    filled.delete_table("shop_data.gone")
 
 
 def test_what_a_user_gets_wrong_is_told_as_bigquery_tells_it(filled: bigquery.Client) -> None:
@@ -141,11 +148,11 @@ def test_what_a_user_gets_wrong_is_told_as_bigquery_tells_it(filled: bigquery.Cl
         filled.query_and_wait("SELECT 1 FROM shop_data.users", location="US")
 
 
-def test_a_table_without_a_schema_cannot_be_queried(world, client: bigquery.Client) -> None:
-    world.dataset()
-    world.table()
+def test_a_table_without_a_schema_cannot_be_queried(filled: bigquery.Client) -> None:
+    filled.create_table(bigquery.Table("shop-analytics.shop_data.bare"))
     with pytest.raises(exceptions.BadRequest, match="does not have a schema"):
-        client.query_and_wait("SELECT COUNT(*) FROM shop_data.users")
+        filled.query_and_wait("SELECT COUNT(*) FROM shop_data.bare")
+    filled.delete_table("shop_data.bare")
 
 
 def test_queries_reach_tables_and_not_the_machine(filled: bigquery.Client) -> None:
@@ -159,7 +166,7 @@ def test_queries_reach_tables_and_not_the_machine(filled: bigquery.Client) -> No
             filled.query_and_wait(sql)
 
 
-def test_expressions_of_every_type(client: bigquery.Client, world) -> None:
+def test_expressions_of_every_type(client: bigquery.Client) -> None:
     sql = """
         SELECT TRUE AS b, 9007199254740993 AS i, 1.5 AS f, NUMERIC '12.340' AS n,
             CAST('0.123456789' AS NUMERIC) AS n9, 'é' AS s, b'\\xff' AS y, DATE '2024-02-29' AS d,
@@ -186,6 +193,6 @@ def test_expressions_of_every_type(client: bigquery.Client, world) -> None:
     }
 
 
-def test_the_rehearsal_can_ask_in_python_too(world, filled: bigquery.Client) -> None:
-    google: LocalGoogle = world.google
+def test_the_rehearsal_can_ask_in_python_too(shared_world, filled: bigquery.Client) -> None:
+    google: LocalGoogle = shared_world.google
     assert google.query("SELECT COUNT(*), MAX(id) FROM shop_data.users") == [(2500, 2500)]
