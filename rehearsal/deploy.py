@@ -43,6 +43,7 @@ class Deployment:
 
 # Never read: see _set_up_runtime.
 _PLACEHOLDER: Any = object()
+_NO_RESOURCE: Any = None
 
 OnResource = Callable[[Deployment], None]
 
@@ -147,7 +148,7 @@ def _set_up_runtime(
     mocks.set_mocks(
         hands, project=PROJECT, stack=stack_name, preview=False, monitor=monitor, logger=quiet
     )
-    set_root_resource(None)
+    set_root_resource(_NO_RESOURCE)
 
 
 def _run_program(program: Path) -> None:

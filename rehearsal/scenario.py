@@ -104,7 +104,7 @@ def _export(
     for actor in cast.actors:
         clouds.aws.rds.take_snapshot(actor.identifier, at=at)
     for schedule in clouds.aws.client("scheduler").list_schedules()["Schedules"]:
-        clouds.aws.fire_schedule(schedule["Name"], schedule["GroupName"])
+        clouds.aws.fire_schedule(schedule["Name"], at=at, group=schedule["GroupName"])
     machines = set(deployment.outputs["export_machines"].values())
 
     def say() -> None:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rehearsal import drivers, stack_file
 from rehearsal.aws.cloud import LocalAws
-from rehearsal.aws.faults import Fault
+from rehearsal.aws.faults import Fault, FaultKind
 from rehearsal.aws.rds import LocalRds
 from rehearsal.aws.step_functions import ExecutionRecord
 from rehearsal.cast import Cast
@@ -23,13 +23,7 @@ _PROJECT_NUMBER = "123456789012"
 _REGION = "eu-west-1"
 
 # These strike in the local AWS; the others are played by the scenario or the local Google Cloud.
-_RDS_FAULTS = (
-    "export-failed",
-    "export-failed-once",
-    "export-limit",
-    "table-missing",
-    "table-skipped",
-)
+_RDS_FAULTS: dict[str, FaultKind] = {kind: kind for kind in get_args(FaultKind)}
 _TRANSFER_ERROR = "Error while reading data: the rehearsal was told to let this transfer fail"
 
 
@@ -63,7 +57,9 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
     bigquery = bigquery if isinstance(bigquery, dict) else {}
     project = str(bigquery.get("project", _PROJECT))
     region = str(cast.config.get(stack_file.REGION, _REGION))
-    rds_fault = Fault(fault.name, fault.table) if fault and fault.name in _RDS_FAULTS else None
+    rds_fault = None
+    if fault is not None and fault.name in _RDS_FAULTS:
+        rds_fault = Fault(_RDS_FAULTS[fault.name], fault.table)
     twice = fault is not None and fault.name == "duplicate-event"
     aws = LocalAws(region, fault=rds_fault, rds=_rds_that_repeats_itself if twice else None)
     with aws:
@@ -94,7 +90,12 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
 def _rds_that_repeats_itself(**parts: Any) -> LocalRds:
     """A local RDS whose events all arrive twice, as EventBridge's at-least-once delivery may."""
     put_events = parts.pop("put_events")
-    return LocalRds(**parts, put_events=lambda entries: (put_events(entries), put_events(entries)))
+
+    def put_twice(entries: list[dict[str, Any]]) -> None:
+        put_events(entries)
+        put_events(entries)
+
+    return LocalRds(**parts, put_events=put_twice)
 
 
 def _failing(fault: FaultChoice | None) -> Any:

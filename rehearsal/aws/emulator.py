@@ -108,8 +108,9 @@ class Emulator:
     def _quieten(self) -> None:
         """Send what ministack logs to `log`: standard error belongs to the command line."""
         for name, module in list(sys.modules.items()):
-            logger = getattr(module, "logger", None)
-            if name.startswith("ministack.") and isinstance(logger, logging.Logger):
+            # Looking into modules of others would load those that are lazy, Pulumi's among them.
+            logger = getattr(module, "logger", None) if name.startswith("ministack.") else None
+            if isinstance(logger, logging.Logger):
                 logger.handlers = [self._handler]
                 logger.propagate = False
                 logger.setLevel(logging.WARNING)

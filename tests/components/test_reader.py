@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tests.components.recording import ACCOUNT, REGION, SECRET_OF_KEY, Recording
+from components.transfers import SourceTable, Transfers, TransfersArgs
+from tests.components.recording import ACCOUNT, REGION, SECRET_OF_KEY, Recording, record
 from tests.components.stacks import config, run_program
 
 KEY = "aws:iam/accessKey:AccessKey"
@@ -97,3 +98,33 @@ def test_both_halves_of_the_key_are_kept_in_secret_manager(ferry: Recording) -> 
         "shop-stg-access_key_id": "AKIA-shop-stg-reader-1",
         "shop-stg-secret_access_key": SECRET_OF_KEY,
     }
+
+
+def test_a_config_hides_the_secret_whoever_hands_it_over() -> None:
+    table = SourceTable(
+        source="db",
+        engine="mysql",
+        database="shop",
+        schema="shop",
+        name="users",
+        target="shop.users",
+        destination="users",
+    )
+    args = TransfersArgs(
+        project="p",
+        dataset_id="d",
+        location="EU",
+        service_account="a@p.iam.gserviceaccount.com",
+        bucket="b",
+        prefix="exports",
+        run_time_offset_hours=0,
+        access_key_id="AKIA",
+        secret_access_key=SECRET_OF_KEY,
+        deletion_protection=False,
+        tables=[table],
+        after=[],
+    )
+    stack = record(lambda: Transfers("transfers", args))
+    config = stack.one("gcp:bigquery/dataTransferConfig:DataTransferConfig")
+    assert list(paths_of(config.inputs, SECRET_OF_KEY)) == ["sensitiveParams.secretAccessKey"]
+    assert config.secrets == {"sensitiveParams.secretAccessKey"}

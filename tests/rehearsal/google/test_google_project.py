@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from rehearsal.google.secrets import crc32c
 
 PROJECT = "/v1/projects/shop-analytics"
 SECRETS = f"{PROJECT}/secrets"
-AUTOMATIC = {"replication": {"automatic": {}}}
+AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}
 
 
 def encoded(text: str) -> str:

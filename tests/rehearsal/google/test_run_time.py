@@ -15,7 +15,7 @@ MOMENT = datetime(2026, 11, 20, 3, 5, tzinfo=timezone.utc)
 moments = st.datetimes(datetime(2000, 1, 2), datetime(2200, 1, 1)).map(
     lambda moment: moment.replace(minute=0, second=0, microsecond=0, tzinfo=timezone.utc)
 )
-plain = st.text(alphabet=st.characters(exclude_characters="\\", exclude_categories=("Cs",)))
+plain = st.text(alphabet=st.characters(exclude_characters="\\", exclude_categories=["Cs"]))
 
 
 def escaped(text: str) -> str:

@@ -41,9 +41,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def loaded(store: Store, *tables: pa.Table, targets: Any = ALL, into: Table | None = None) -> Table:
     """Load *tables*, one file each."""
     files = []
-    for number, table in enumerate(tables):
+    for number, rows in enumerate(tables):
         files.append(store.work / f"{number}.parquet")
-        pq.write_table(table, files[-1], compression="gzip")
+        pq.write_table(rows, files[-1], compression="gzip")
     table = into or Table("d", "t", None, {}, NOW, NOW)
     names = [file.name for file in files]
     load(store, table, files, names, decimal_targets=targets, append=into is not None, now=NOW)
@@ -90,7 +90,7 @@ def test_booleans(store: Store, items: list[Any]) -> None:
 
 
 @fast
-@given(nullable(st.text(alphabet=st.characters(exclude_categories=("Cs",)))))
+@given(nullable(st.text(alphabet=st.characters(exclude_categories=["Cs"]))))
 def test_text(store: Store, items: list[Any]) -> None:
     assert_same(store, items, pa.string(), "STRING")
 
