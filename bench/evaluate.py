@@ -138,18 +138,26 @@ def _evaluate(subject: str, count: int) -> Cost:
     set_root_resource(cast(Any, None))
     pulumi.runtime.set_all_config(config)
     _import_everything()
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    memory = _peak_kilobytes()
     began, cpu = time.perf_counter(), time.process_time()
     asyncio.run(run_in_stack(lambda: _SUBJECTS[subject](count)))
     return Cost(
         time.perf_counter() - began,
         time.process_time() - cpu,
-        (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory) * _RSS_UNIT_KB,
+        _peak_kilobytes() - memory,
     )
 
 
-# Linux counts in kB, macOS in bytes.
-_RSS_UNIT_KB = 1.0 if sys.platform != "darwin" else 1 / 1024
+def _peak_kilobytes() -> float:
+    """Return the most memory this process has had.
+
+    From /proc where there is one: Linux's `getrusage` begins with what the parent process had.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return float(status.read_text().partition("VmHWM:")[2].split()[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform == "darwin" else float(peak)
 
 
 def _import_everything() -> None:

@@ -13,7 +13,7 @@ FAULTS = {
     "table-missing": "a declared table is not in the export",
     "table-skipped": "RDS skips a table and says so in the manifest",
     "transfer-failed": "BigQuery's transfer of a table fails",
-    "duplicate-event": "RDS delivers the snapshot's event twice",
+    "duplicate-event": "EventBridge delivers the snapshot's event twice",
     "reader-key-revoked": "the reader's access key is switched off before the transfers run",
 }
 

@@ -46,7 +46,7 @@ def play(
         if fault is not None and fault.name == "reader-key-revoked":
             _revoke_user_keys(clouds)
         with progress.act("export", "Exporting"):
-            _export(cast, clouds, deployment, progress)
+            _export(cast, clouds, deployment, progress, fault)
         with progress.act("load", "Loading"):
             _load(clouds, deployment, progress)
         outcome = comparison.compare(cast, clouds, deployment)
@@ -97,12 +97,18 @@ def _revoke_user_keys(clouds: stage.Stage) -> None:
 
 
 def _export(
-    cast: Cast, clouds: stage.Stage, deployment: deploy.Deployment, progress: Progress
+    cast: Cast,
+    clouds: stage.Stage,
+    deployment: deploy.Deployment,
+    progress: Progress,
+    fault: FaultChoice | None,
 ) -> None:
     """Take the day's snapshots and follow the exports that their events set going."""
     at = datetime.now(timezone.utc) - _SNAPSHOT_AGE
     for actor in cast.actors:
         clouds.aws.rds.take_snapshot(actor.identifier, at=at)
+        if fault is not None and fault.name == "duplicate-event":
+            clouds.aws.repeat_last_event()
     for schedule in clouds.aws.client("scheduler").list_schedules()["Schedules"]:
         clouds.aws.fire_schedule(schedule["Name"], at=at, group=schedule["GroupName"])
     machines = set(deployment.outputs["export_machines"].values())

@@ -11,7 +11,6 @@ from typing import Any, get_args
 from rehearsal import drivers, stack_file
 from rehearsal.aws.cloud import LocalAws
 from rehearsal.aws.faults import Fault, FaultKind
-from rehearsal.aws.rds import LocalRds
 from rehearsal.aws.step_functions import ExecutionRecord
 from rehearsal.cast import Cast
 from rehearsal.faults import FaultChoice
@@ -60,8 +59,7 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
     rds_fault = None
     if fault is not None and fault.name in _RDS_FAULTS:
         rds_fault = Fault(_RDS_FAULTS[fault.name], fault.table)
-    twice = fault is not None and fault.name == "duplicate-event"
-    aws = LocalAws(region, fault=rds_fault, rds=_rds_that_repeats_itself if twice else None)
+    aws = LocalAws(region, fault=rds_fault)
     with aws:
         google = LocalGoogle(
             project,
@@ -85,17 +83,6 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
                 yield Stage(aws, google, api, project)
             finally:
                 api.close()
-
-
-def _rds_that_repeats_itself(**parts: Any) -> LocalRds:
-    """A local RDS whose events all arrive twice, as EventBridge's at-least-once delivery may."""
-    put_events = parts.pop("put_events")
-
-    def put_twice(entries: list[dict[str, Any]]) -> None:
-        put_events(entries)
-        put_events(entries)
-
-    return LocalRds(**parts, put_events=put_twice)
 
 
 def _failing(fault: FaultChoice | None) -> Any:

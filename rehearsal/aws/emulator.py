@@ -24,6 +24,8 @@ from hypercorn.config import Config
 
 _SERVER_THREADS = 64
 
+DEPLOYER_SECRET = "test"  # noqa: S105  # of an account that exists on this machine alone
+
 # What would make ministack load or keep state from elsewhere, or answer for fewer services.
 _FOREIGN_SETTINGS = (
     "EDGE_PORT",
@@ -92,6 +94,8 @@ class Emulator:
         """Set the variables that ministack reads, for as long as the context lasts."""
         wanted: dict[str, str | None] = dict.fromkeys(_FOREIGN_SETTINGS)
         wanted |= {"MINISTACK_ACCOUNT_ID": self.account, "MINISTACK_REGION": self.region}
+        # What ministack verifies the deployer's presigned URLs with.
+        wanted |= {"AWS_SECRET_ACCESS_KEY": DEPLOYER_SECRET}
         wanted |= extra or {}
         before = {name: os.environ.get(name) for name in wanted}
         _set_variables(wanted)

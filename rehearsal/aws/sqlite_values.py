@@ -102,7 +102,7 @@ def _doubles(engine: Engine, _column: Column, values: Values) -> Array:
 
 def _decimals(engine: Engine, column: Column, values: Values) -> Array:
     _only(values, int, float, str)
-    texts = [None if value is None else str(value) for value in values]
+    texts = [None if value is None else _digits(column, value) for value in values]
     if pa.types.is_decimal(column.export.arrow):
         try:
             return pa.array(texts, pa.string()).cast(column.export.arrow)
@@ -110,6 +110,19 @@ def _decimals(engine: Engine, column: Column, values: Values) -> Array:
             decimals = [None if text is None else _decimal(column, text) for text in texts]
             return pa.array(decimals, column.export.arrow)
     return pa.array([None if text is None else _numeric(column, text) for text in texts])
+
+
+def _digits(column: Column, value: int | float | str) -> str:
+    """The number as text; of a float the 15 digits that SQLite promises to keep, where they do.
+
+    SQLite turns decimal text into the nearest float or one beside it, whose shortest name may then
+    have more decimals than were written (https://www.sqlite.org/floatingpoint.html).
+    """
+    text = str(value)
+    scale = column.type.scale
+    if not isinstance(value, float) or scale is None or len(text.partition(".")[2]) <= scale:
+        return text
+    return f"{value:.15g}"
 
 
 def _decimal(column: Column, text: str) -> Decimal:
