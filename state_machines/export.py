@@ -332,10 +332,13 @@ def _follow(machine: ExportMachine) -> dict[str, State]:
 
     kept = (
         f"($found := {found}; {{'status': $uppercase({field('Status')}),"
-        f" 'arn': {field('SourceArn')}, 'failure': {field('FailureCause')},"
+        f" 'arn': {field('SourceArn')}, 'bucket': {field('S3Bucket')},"
+        f" 'failure': {field('FailureCause')},"
         f" 'warning': {field('WarningMessage', MAX_WARNING)}}})"
     )
     next_hour = jsonata_next_hour("$export_hour")
+    other_snapshot = "$export.arn != '' and $export.arn != $snapshot.arn"
+    other_bucket = f"$export.bucket != '' and $export.bucket != {quoted(machine.bucket)}"
     return {
         "Wait for export": asl.wait(
             jsonata(f"$polls < {QUICK_POLLS} ? {QUICK_SECONDS} : {SLOW_SECONDS}"), "Read export"
@@ -358,10 +361,7 @@ def _follow(machine: ExportMachine) -> dict[str, State]:
         ),
         "How is the export?": asl.choice(
             [
-                (
-                    "$existed and $export.arn != '' and $export.arn != $snapshot.arn",
-                    "Another snapshot has the id",
-                ),
+                (f"$existed and ({other_snapshot} or {other_bucket})", "The id is taken"),
                 ("$export.status = 'COMPLETE'", "Announce"),
                 ("$export.status = 'FAILED'", "Export failed"),
                 ("$export.status = 'CANCELED'", "Export was canceled"),
@@ -369,8 +369,13 @@ def _follow(machine: ExportMachine) -> dict[str, State]:
             ],
             "Export takes too long",
         ),
-        "Another snapshot has the id": asl.assign(
-            {"reason": jsonata("$export_task & ' is the export of ' & $export.arn")},
+        # Ids are one namespace for the whole account and Region: another stack may export too.
+        "The id is taken": asl.assign(
+            {
+                "reason": jsonata(
+                    "$export_task & ' is the export of ' & $export.arn & ' to ' & $export.bucket"
+                )
+            },
             "Is another hour left?",
         ),
         "Export failed": asl.assign(

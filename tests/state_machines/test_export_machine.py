@@ -247,6 +247,20 @@ def test_another_snapshot_of_the_same_hour_gets_an_id_of_its_own() -> None:
     assert detail["hour"] == "2026112004"
 
 
+def test_the_export_of_another_stack_is_not_taken_for_its_own() -> None:
+    """Ids are one namespace for an account and Region; the other export is in another bucket."""
+
+    def owner(arguments: Any) -> Any:
+        first = arguments["ExportTaskIdentifier"] == "shop-stg-2026112003"
+        where = {"S3Bucket": "of-another-stack"} if first else {}
+        return export_is("COMPLETE", SourceArn=ARN, **where)(arguments)
+
+    played = run(
+        **{START: each(error("Rds.ExportTaskAlreadyExistsException"), {}), READ: each(owner)}
+    )
+    assert started(played) == ["shop-stg-2026112003", "shop-stg-2026112004"]
+
+
 LIMIT = error(
     "Rds.RdsException",
     "You have reached the limit of 5 concurrent export tasks. (Service: Rds, Status Code: 400, "
