@@ -30,7 +30,6 @@ from components.transfer_identity import TransferIdentity, TransferIdentityArgs
 from components.transfers import SourceTable, Transfers, TransfersArgs
 from settings import Settings, SettingsError, from_pulumi
 
-RUNBOOK_URL = "docs/runbook.md"
 # A snapshot a day, its export and its load: after so many hours without one, something is wrong.
 SILENCE_HOURS = 30
 
@@ -129,7 +128,7 @@ exports = {
             topic_key_arn=alerts.key_arn,
             dead_letter_queue_arn=dead_letters.arn,
             run_time_offset_hours=bigquery.run_time_offset_hours,
-            runbook_url=RUNBOOK_URL,
+            runbook_url=settings.alerts.runbook_url,
             log_retention_days=snapshot.log_retention_days,
             account_id=account_id,
             region=settings.region,
@@ -264,7 +263,7 @@ load = Load(
         topic_arn=alerts.topic_arn,
         topic_key_arn=alerts.key_arn,
         dead_letter_queue_arn=dead_letters.arn,
-        runbook_url=RUNBOOK_URL,
+        runbook_url=settings.alerts.runbook_url,
         log_retention_days=snapshot.log_retention_days,
         account_id=account_id,
         region=settings.region,
@@ -303,7 +302,7 @@ Alarms(
         silence_hours=SILENCE_HOURS,
         queue_name=dead_letters.queue_name,
         topic_arn=alerts.topic_arn,
-        runbook_url=RUNBOOK_URL,
+        runbook_url=settings.alerts.runbook_url,
     ),
     AWS,
 )

@@ -178,7 +178,7 @@ def _settings(stack: str, region: str, shape: StackShape, sources: tuple[Source,
         region=region,
         snapshot=_snapshot(shape.snapshot, sources),
         bigquery=_bigquery(shape.bigquery, shape.service, stack),
-        alerts=Alerts(emails=tuple(shape.alerts.emails)),
+        alerts=Alerts(emails=tuple(shape.alerts.emails), runbook_url=shape.alerts.runbook_url),
         labels=MappingProxyType(dict(shape.labels)),
         handlers=Handlers(**shape.handlers.model_dump()),
     )

@@ -99,6 +99,7 @@ class Alerts:
     """Who is told when something fails."""
 
     emails: tuple[str, ...]
+    runbook_url: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -189,6 +189,13 @@ def time_zone(value: str) -> str:
     raise wrong(f"{show(value)} is not a time zone of the IANA database", near)
 
 
+def runbook_url(value: str) -> str:
+    """Accept a link, or a path in the repository: one word, for it ends the lines of messages."""
+    if not re.fullmatch(r"[!-~]{1,500}", value):
+        raise wrong(f"{show(value)} is not a link: at most 500 characters, no blanks")
+    return value
+
+
 def email(value: str) -> str:
     """Accept what can be an e-mail address; only a mail that arrives proves one."""
     if not re.fullmatch(r"[^@\s<>(),;:\"\[\]\\]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", value):

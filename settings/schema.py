@@ -197,6 +197,11 @@ class AlertsShape(Shape):
         description="Addresses that get the alerts; each must confirm AWS's first mail.",
         examples=[["data@example.com"]],
     )
+    runbook_url: Annotated[str, AfterValidator(rules.runbook_url)] = Field(
+        "docs/runbook.md",
+        description="Where your runbook is; every message and alarm links it.",
+        examples=["https://github.com/my-team/data-ferry/blob/main/docs/runbook.md"],
+    )
 
 
 class HandlersShape(Shape):

@@ -160,7 +160,7 @@ class TestRight:
                 run_time_offset_hours=0,
                 deletion_protection=False,
             ),
-            alerts=settings.Alerts(emails=()),
+            alerts=settings.Alerts(emails=(), runbook_url="docs/runbook.md"),
             labels={},
             handlers=settings.Handlers(
                 path="build/lambda", runtime="python3.12", architecture="arm64"
@@ -336,6 +336,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("data-ferry:alerts.emails", "data@example.com", "not a list"),
     ("data-ferry:alerts.emails[0]", "data.example.com", "not an e-mail address"),
     ("data-ferry:alerts.emails[0]", "a b@example.com", "not an e-mail address"),
+    ("data-ferry:alerts.runbook_url", "our wiki", "not a link"),
     ("data-ferry:labels.Team", "data", "lower-case"),
     ("data-ferry:labels.team", "Data Team", "lower-case"),
     ("data-ferry:labels.team", 7, "not text"),

@@ -1,13 +1,16 @@
-"""Rehearsals as a user starts them, in this process, and what they leave behind."""
+"""Rehearsals as a user starts them, and what they leave behind."""
 
 from __future__ import annotations
 
 import fcntl
-import io
 import json
+import os
 import pickle
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +19,9 @@ import duckdb
 import pytest
 import yaml
 
-from rehearsal import cli
-
 ROOT = Path(__file__).resolve().parents[2]
+
+_PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -64,21 +67,26 @@ class Played:
         return {column: str(type_) for column, type_, *_ in described}, rows
 
 
-def command(*arguments: str, folder: Path) -> Played:
-    """Run the command line with these arguments alone."""
-    output, errors = io.StringIO(), io.StringIO()
-    with redirect_stdout(output), redirect_stderr(errors):
-        try:
-            status = cli.main(arguments)
-        except SystemExit as ended:  # argparse
-            status = int(ended.code or 0)
-    return Played(status, output.getvalue(), errors.getvalue(), folder)
+def command(*arguments: str, folder: Path, project: Path = ROOT) -> Played:
+    """Run the command line with these arguments alone, in a process of its own."""
+    # The width of the tests' own terminal, and colours, are none of a log's business.
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "FORCE_COLOR")}
+    done = subprocess.run(
+        [sys.executable, "-m", "rehearsal", *arguments],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE_SECONDS,
+        check=False,
+    )
+    return Played(done.returncode, done.stdout, done.stderr, folder)
 
 
-def rehearse(folder: Path, *arguments: str) -> Played:
+def rehearse(folder: Path, *arguments: str, project: Path = ROOT) -> Played:
     """Play a day with these arguments and every output that there is, all in *folder*."""
     outputs = ("--json", folder / "out.json", "--html", folder / "out.html", "--keep", folder)
-    return command("run", *arguments, *map(str, outputs), folder=folder)
+    return command("run", *arguments, *map(str, outputs), folder=folder, project=project)
 
 
 def once(
@@ -102,19 +110,18 @@ def config_of(stack: str) -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"])
 
 
-def project_with(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, stack: str, content: dict[str, Any] | str
-) -> Path:
-    """Let the command line find a project that has this stack, besides everything committed.
+def project_with(folder: Path, stack: str, content: dict[str, Any] | str) -> Path:
+    """Return a copy of the project that has this stack besides the committed ones.
 
     *content* is the stack's configuration, or the very text of its file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for entry in ROOT.iterdir():
-        if not entry.name.startswith("."):
+        if entry.name == "rehearsal":
+            # Copied, as the command line looks for stacks beside its own folder.
+            shutil.copytree(entry, folder / entry.name)
+        elif not entry.name.startswith("."):
             (folder / entry.name).symlink_to(entry)
-    path = folder / f"Pulumi.{stack}.yaml"
-    path.unlink(missing_ok=True)
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump({"config": content}))
-    monkeypatch.setattr(cli, "_PROJECT", folder)
+    text = content if isinstance(content, str) else yaml.safe_dump({"config": content})
+    (folder / f"Pulumi.{stack}.yaml").write_text(text)
     return folder
