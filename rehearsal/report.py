@@ -6,24 +6,29 @@ import json
 from html import escape
 from pathlib import Path
 
-from rich.console import Console
+from rich import filesize
+from rich.console import Console, JustifyMethod
 from rich.markup import escape as plain
 from rich.table import Table
 
 from rehearsal.outcome import Outcome, TableOutcome
 
-_COLUMNS = ("source", "table", "in source", "exported", "in BigQuery", "files", "bytes", "state")
+_COLUMNS = ("source", "table", "in source", "exported", "in BigQuery", "files", "size", "state")
 
 
 def show(outcome: Outcome, console: Console) -> None:
     """Print the tables, the problems and a last line that says how it went."""
+    # A source of its own in every row helps only where there are several.
+    first = 0 if len({row.source for row in outcome.tables}) > 1 else 1
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _COLUMNS:
-        numeric = column not in ("source", "table", "state")
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
+    for column in _COLUMNS[first:]:
+        name = column in ("source", "table")
+        # Where the terminal is narrow, names are folded; numbers and states stay whole.
+        justify: JustifyMethod = "left" if name or column == "state" else "right"
+        table.add_column(column, justify=justify, no_wrap=not name, overflow="fold")
     for row in outcome.tables:
         style = None if row.is_equal and row.state == "SUCCEEDED" else "red"
-        table.add_row(*(plain(cell) for cell in _cells(row)), style=style)
+        table.add_row(*(plain(cell) for cell in _cells(row)[first:]), style=style)
     console.print()
     console.print(table)
     if outcome.problems:
@@ -75,7 +80,7 @@ def _cells(row: TableOutcome) -> list[str]:
         _number(row.exported_rows),
         _number(row.loaded_rows),
         _number(row.files),
-        _number(row.bytes),
+        filesize.decimal(row.bytes),
         row.state,
     ]
 
