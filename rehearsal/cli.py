@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import tempfile
@@ -41,6 +42,8 @@ examples:
 
 exit status: 0 all well, 1 a problem in the data or the pipeline, 2 bad input"""
 
+_FAULTS = "faults:\n" + "\n".join(f"  {name:<19} {what}" for name, what in faults.FAULTS.items())
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
@@ -77,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="play a day and show what arrived",
         description=_ABOUT,
-        epilog=_EXAMPLES,
+        epilog=f"{_FAULTS}\n\n{_EXAMPLES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_source_options(run)
@@ -92,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--fault",
         metavar="NAME[:TABLE]",
-        help="; ".join(f"{name}: {what}" for name, what in faults.FAULTS.items()),
+        help="play one of the faults listed below; TABLE is its victim, else the first",
     )
     run.set_defaults(command=_run)
     up = commands.add_parser(
@@ -157,19 +160,38 @@ def _cast(options: argparse.Namespace, folder: Path) -> cast.Cast:
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
-    """Find out before an hour's work whether its results can be written."""
+    """Find out before an hour's work whether its results can be written; nothing is made yet."""
     lines = [
-        f"--{name} {path}: the folder {path.parent} does not exist; create it first"
+        f"--{name} {path}: {problem}"
         for name, path in (("json", options.json), ("html", options.html))
-        if path is not None and not path.parent.is_dir()
+        if path is not None and (problem := _file_problem(path))
     ]
-    if options.keep is not None:
-        try:
-            options.keep.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            lines.append(f"--keep {options.keep}: {error.strerror}; name a folder to write to")
+    if options.keep is not None and (problem := _folder_problem(options.keep)):
+        lines.append(f"--keep {options.keep}: {problem}")
     if lines:
         raise BadInput(lines)
+
+
+def _file_problem(path: Path) -> str | None:
+    if path.is_dir():
+        return "is a folder; name a file in it"
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist; create it first"
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return "may not be written to; name a file that may"
+    return None
+
+
+def _folder_problem(path: Path) -> str | None:
+    """Say why no file can be left in a folder, of which as much as is missing can be made."""
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        return f"{there} is a file; name a folder to write to"
+    if not os.access(there, os.W_OK):
+        return f"the folder {there} may not be written to; name one that may"
+    if (path / _DATABASE).is_dir():
+        return f"{path / _DATABASE} is a folder; name another folder or remove it"
+    return None
 
 
 def _write_outputs(
@@ -180,6 +202,7 @@ def _write_outputs(
     if options.html is not None:
         report.write_html(outcome, options.html)
     if options.keep is not None and database.exists():
+        options.keep.mkdir(parents=True, exist_ok=True)
         kept = options.keep / _DATABASE
         shutil.move(database, kept)
         errors.print(f"BigQuery's tables are in {kept}", markup=False)

@@ -12,7 +12,8 @@ import json
 import logging
 import runpy
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,34 @@ def _plain(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def _loop_of_this_thread() -> Iterator[None]:
+    """Close the event loop that the SDK's monitor makes in its worker thread; it would leak."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 class _Monitor(mocks.MockMonitor):
     """The SDK's test monitor, which also keeps the stack's outputs."""
 
     def __init__(self, clouds: _Clouds, deployment: Deployment) -> None:
         super().__init__(clouds)
         self._deployment = deployment
+
+    def RegisterResource(self, request: Any) -> Any:  # the SDK's name
+        """Make a resource."""
+        with _loop_of_this_thread():
+            return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def Invoke(self, request: Any) -> Any:  # the SDK's name
+        """Answer a provider function."""
+        with _loop_of_this_thread():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
 
     def RegisterResourceOutputs(self, request: Any) -> Any:  # the SDK's name
         """Keep what the stack exports; components' outputs are of no use here."""

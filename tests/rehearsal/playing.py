@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pytest
 import yaml
+
+Made = TypeVar("Made")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -90,19 +92,19 @@ def rehearse(folder: Path, *arguments: str, project: Path = ROOT) -> Played:
 
 
 def once(
-    factory: pytest.TempPathFactory, worker: str, name: str, play: Callable[[Path], Played]
-) -> Played:
-    """Play once for all tests that look at it, also where they run in several processes."""
+    factory: pytest.TempPathFactory, worker: str, name: str, make: Callable[[Path], Made]
+) -> Made:
+    """Make something once for all tests that look at it, also where these run in processes."""
     base = factory.getbasetemp() if worker == "master" else factory.getbasetemp().parent
     folder = base / f"played-{name}"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        kept = folder / "played.pickle"
+        kept = folder / "made.pickle"
         if not kept.exists():
-            kept.write_bytes(pickle.dumps(play(folder)))
-        played: Played = pickle.loads(kept.read_bytes())
-    return played
+            kept.write_bytes(pickle.dumps(make(folder)))
+        made: Made = pickle.loads(kept.read_bytes())
+    return made
 
 
 def config_of(stack: str) -> dict[str, Any]:

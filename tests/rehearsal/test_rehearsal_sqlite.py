@@ -25,8 +25,8 @@ BOOL, TIMESTAMP, NUMERIC = "BOOLEAN", "TIMESTAMP WITH TIME ZONE", "DECIMAL(38,9)
 ENGINES = ["mysql", "postgresql"]
 # The file's name is no name of a database; what is left of it is.
 FILE, DATABASE = "Größe 2024.db", "Gr__e_2024"
-# Parts have 200,000 rows and a batch folder three parts: this is four parts in two folders.
-MANY = 600_123
+# Parts have a little over 200,000 rows, batch folders three parts: four parts in two folders.
+MANY = 700_123
 SMALL = [f"t{number:02}" for number in range(50)]
 
 

@@ -1,0 +1,301 @@
+"""Bad input: exit status 2, one line for each mistake on stderr, and nothing is created."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal import cli, faults
+from tests.rehearsal.playing import config_of, project_with
+
+PASSWORD = "hush-Hush9x"
+
+# Runs many commands in one process, as each would load the whole of Pulumi's SDK again.
+MANY_COMMANDS = """
+import contextlib, io, json, sys
+from rehearsal import cli
+told = {}
+for stack in sys.argv[2:]:
+    out, err = io.StringIO(), io.StringIO()
+    folder = sys.argv[1]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = cli.main(["run", "--stack", stack, "--keep", folder, "--json", folder + "/o.json",
+                           "--html", folder + "/o.html"])
+    told[stack] = [status, out.getvalue(), err.getvalue()]
+print(json.dumps(told))
+"""
+
+
+def database(path: Path, script: str = "CREATE TABLE t (id INTEGER)") -> str:
+    with closing(sqlite3.connect(path)) as made:
+        made.executescript(script)
+    return f"sqlite:///{path}"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """Run a command that is refused; returns the lines it tells."""
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    lines = told.err.splitlines()
+    assert all(lines)
+    return lines
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:///{folder}/missing.db", "there is no file"),
+        ("sqlite:///{folder}", "there is no file"),
+        ("sqlite:///{folder}/text.db", "not a database"),
+        ("sqlite:///{folder}/empty.db", "has no tables"),
+        ("sqlite:///{folder}/views.db", "has no tables"),
+        ("sqlite://", "names no database"),
+        ("oracle://me:" + PASSWORD + "@host/shop", "oracle databases cannot be read"),
+        ("me:" + PASSWORD + "@host/shop", "no database URL"),
+        ("", "no database URL"),
+        ("mysql+pymysql://me:" + PASSWORD + "@127.0.0.1:{port}/shop", "check that the server"),
+        ("postgresql+psycopg://me:" + PASSWORD + "@127.0.0.1:{port}/shop", "check that the"),
+        ("mysql+pymysql://me:" + PASSWORD + "@127.0.0.1:{port}/", "names no database"),
+        ("mysql://127.0.0.1:{port}/shop?user=me&password=" + PASSWORD, "check that the server"),
+    ],
+)
+def test_a_source_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, reason: str
+) -> None:
+    (tmp_path / "text.db").write_text("id,name\n" * 200)
+    database(tmp_path / "empty.db", "")
+    database(tmp_path / "views.db", "CREATE VIEW v AS SELECT 1")
+    before = sorted(tmp_path.iterdir())
+    outputs = ("--json", tmp_path / "o.json", "--html", tmp_path / "o.html", "--keep", tmp_path)
+    source = url.format(folder=tmp_path, port=closed_port())
+    (line,) = refused(capsys, "run", "--source", source, *map(str, outputs))
+    assert line.startswith("--source: ")
+    assert reason in line
+    assert PASSWORD not in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_up_refuses_a_source_in_the_same_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = f"sqlite:///{tmp_path}/missing.db"
+    assert "there is no file" in refused(capsys, "up", "--source", source)[0]
+
+
+def test_a_server_cannot_be_read_as_the_other_engine(capsys: pytest.CaptureFixture[str]) -> None:
+    source = f"mysql+pymysql://me:{PASSWORD}@127.0.0.1/shop"
+    (line,) = refused(capsys, "run", "--source", source, "--engine", "postgresql")
+    assert "use --engine mysql" in line
+    assert PASSWORD not in line
+
+
+def test_an_unknown_fault_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = refused(capsys, "run", "--fault", "earthquake")
+    assert line.startswith("--fault earthquake: ")
+    assert all(name in line for name in faults.FAULTS)
+
+
+def test_a_table_for_a_fault_that_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = refused(capsys, "run", "--fault", "export-limit:shop.users")
+    assert "write --fault export-limit" in line
+
+
+@pytest.mark.parametrize("command", ["run", "up"])
+def test_an_unknown_stack_is_told_with_those_there_are(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    (line,) = refused(capsys, command, "--stack", "porduction")
+    assert line.startswith("--stack porduction: ")
+    assert line.endswith("stacks here: local, prod, stg")
+
+
+def test_outputs_that_cannot_be_written_are_told_before_an_hours_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    outputs = {"--json": tmp_path / "no" / "o.json", "--html": tmp_path, "--keep": file / "deep"}
+    lines = refused(capsys, "run", *(str(x) for pair in outputs.items() for x in pair))
+    assert [line.split(":")[0] for line in lines] == [f"{o} {path}" for o, path in outputs.items()]
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_in_the_place_of_bigquerys_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bigquery.duckdb").mkdir()
+    (line,) = refused(capsys, "run", "--keep", str(tmp_path))
+    assert line.startswith(f"--keep {tmp_path}: ")
+
+
+def test_a_folder_to_keep_is_not_made_for_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep = tmp_path / "new" / "folder"
+    refused(capsys, "run", "--keep", str(keep), "--json", str(tmp_path / "no" / "o.json"))
+    refused(capsys, "run", "--keep", str(keep), "--source", f"sqlite:///{tmp_path}/missing.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["fly"], ["run", "--speed", "9"], ["run", "--engine", "oracle"], ["run", "--json"]],
+)
+def test_an_unknown_command_or_option_is_told_with_the_usage(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("usage: python -m rehearsal")
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", "--stack --source --engine --route --json --html --keep --fault"),
+        ("up", "--stack --source --engine"),
+    ],
+)
+def test_help_names_every_option(
+    capsys: pytest.CaptureFixture[str], command: str, options: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for option in (*options.split(), "--help"):
+        assert re.search(rf"^  .*{option}\b", text, re.MULTILINE), option
+    if command == "run":
+        words = " ".join(text.split())
+        assert "exit status: 0 all well" in words
+        # A name that is cut at its hyphen cannot be copied.
+        assert all(re.search(rf"^  {name} +\S", text, re.MULTILINE) for name in faults.FAULTS)
+
+
+def test_help_names_both_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    assert re.search(r"^    run +\S", text, re.MULTILINE)
+    assert re.search(r"^    up +\S", text, re.MULTILINE)
+
+
+def changed(**keys: Any) -> dict[str, Any]:
+    """Return the local stack with some of its own keys replaced; None leaves one out."""
+    config = config_of("local")
+    config |= {f"data-ferry:{key}": value for key, value in keys.items()}
+    return {key: value for key, value in config.items() if value is not None}
+
+
+SOURCE: dict[str, Any] = config_of("local")["data-ferry:snapshot"]["sources"][0]
+BIGQUERY: dict[str, Any] = config_of("local")["data-ferry:bigquery"]
+NO_TABLES = {**SOURCE, "databases": {"shop": []}}
+
+# Stack -> its configuration, and the place that each line begins with.
+WRONG: dict[str, tuple[dict[str, Any] | str, list[str]]] = {
+    "unknown": (changed(bigqery={}), ["data-ferry:bigqery: "]),
+    "deep": (
+        changed(bigquery={**BIGQUERY, "datset": "x"}),
+        ["data-ferry:bigquery.datset: "],
+    ),
+    "missing": (changed(service=None), ["data-ferry:service: "]),
+    "half": (changed(bigquery=None), ["data-ferry:bigquery: "]),
+    "region": ({k: v for k, v in changed().items() if k != "aws:region"}, ["aws:region: "]),
+    "regions": ({**changed(), "aws:region": ["eu-west-1"]}, ["aws:region: "]),
+    "type": (
+        changed(snapshot={"sources": [SOURCE], "retention_days": "a week"}),
+        ["data-ferry:snapshot.retention_days: "],
+    ),
+    "listed": (changed(snapshot=[SOURCE]), ["data-ferry:snapshot: "]),
+    "worded": (changed(bigquery="EU"), ["data-ferry:bigquery: "]),
+    "numbered": (changed(bigquery={**BIGQUERY, "project": 7}), ["data-ferry:bigquery.project: "]),
+    "dataset": (
+        changed(bigquery={**BIGQUERY, "dataset": "shop-data"}),
+        ["data-ferry:bigquery.dataset: "],
+    ),
+    "twins": (
+        changed(snapshot={"sources": [SOURCE, {**SOURCE, "databases": {"crm": ["leads"]}}]}),
+        ["data-ferry:snapshot.sources[1].cluster: "],
+    ),
+    "tableless": (
+        changed(snapshot={"sources": [NO_TABLES]}),
+        ["data-ferry:snapshot.sources[0].databases.shop: "],
+    ),
+    "sourceless": (changed(snapshot={"sources": []}), ["data-ferry:snapshot.sources: "]),
+    "engineless": (
+        changed(snapshot={"sources": [{**SOURCE, "engine": "oracle"}]}),
+        ["data-ferry:snapshot.sources[0].engine: "],
+    ),
+    "fileless": (
+        changed(
+            snapshot={"sources": [{"cluster": "c", "engine": "mysql", "tables_file": "no.txt"}]}
+        ),
+        ["data-ferry:snapshot.sources[0].tables_file: "],
+    ),
+    "all": (
+        changed(
+            snapshot={"sources": [NO_TABLES], "retention_days": "a week", "color": "red"},
+            bigquery={**BIGQUERY, "dataset": "shop-data"},
+            service="Shop!",
+        ),
+        [
+            "data-ferry:bigquery.dataset: ",
+            "data-ferry:service: ",
+            "data-ferry:snapshot.color: ",
+            "data-ferry:snapshot.retention_days: ",
+            "data-ferry:snapshot.sources[0].databases.shop: ",
+        ],
+    ),
+    "garbled": ("config: {a: [", ["Pulumi.garbled.yaml: "]),
+}
+
+
+def test_every_mistake_in_a_stack_is_told_and_nothing_is_created(tmp_path: Path) -> None:
+    project = project_with(tmp_path / "project", "first", "config: {}")
+    for stack, (content, _) in WRONG.items():
+        text = content if isinstance(content, str) else json.dumps({"config": content})
+        (project / f"Pulumi.{stack}.yaml").write_text(text)
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_COMMANDS, str(outputs), *WRONG],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert list(outputs.iterdir()) == []
+    for stack, (_, places) in WRONG.items():
+        status, out, err = told[stack]
+        assert (status, out) == (2, ""), (stack, out, err)
+        # Before the mistakes there may be what was done by then.
+        lines = sorted(line for line in err.splitlines() if not line.startswith("  "))
+        assert len(lines) == len(places), (stack, err)
+        assert all(map(str.startswith, lines, places)), (stack, err)
+        # And what would be right.
+        assert stack == "garbled" or all("; write  " in line for line in lines), (stack, err)
+        assert "Traceback" not in err
