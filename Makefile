@@ -55,6 +55,9 @@ format: $(DEV) ## Format and mend what can be mended
 bench: $(DEV) ## Measure, as ratios within one run
 	$(BIN)/python -m bench
 
+docs: $(RUNTIME) ## Write docs/configuration.md from the settings' models
+	$(BIN)/python -m settings.reference
+
 databases: ## Find or install MariaDB and PostgreSQL for the tests that need them
 	@sh scripts/databases.sh
 

@@ -133,6 +133,7 @@ def _run(options: argparse.Namespace, errors: Console) -> int:
     console = _console()
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = _cast(options, Path(folder))
+        _check_fault(fault, played)
         database = Path(folder) / _DATABASE
         try:
             outcome = scenario.play(
@@ -141,9 +142,18 @@ def _run(options: argparse.Namespace, errors: Console) -> int:
         except RehearsalFailed as failure:
             problem = Problem("the rehearsal", "failed", str(failure))
             outcome = Outcome(options.stack, problems=[problem])
+        if fault is not None:
+            errors.print(f"The fault played: {fault.name}, {faults.FAULTS[fault.name]}.")
         report.show(outcome, console)
         _write_outputs(options, outcome, database, errors)
     return GOOD if outcome.is_good else PROBLEM
+
+
+def _check_fault(fault: faults.FaultChoice | None, played: cast.Cast) -> None:
+    sources = stack_file.declared_sources(played.config)
+    if all("databases" in source for source in sources):
+        declared = [table for source in sources for table in stack_file.declared_tables(source)]
+        faults.check_table(fault, declared)
 
 
 def _console() -> Console:

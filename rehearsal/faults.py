@@ -17,6 +17,8 @@ FAULTS = {
     "reader-key-revoked": "the reader's access key is switched off before the transfers run",
 }
 
+_SHOWN = 10
+
 # Of these faults one table is the victim: the first, unless one is named.
 _OF_A_TABLE = ("table-missing", "table-skipped", "transfer-failed")
 
@@ -39,3 +41,13 @@ def parse(text: str | None) -> FaultChoice | None:
     if table and name not in _OF_A_TABLE:
         raise BadInput([f"--fault {text}: {name} takes no table; write --fault {name}"])
     return FaultChoice(name, table or None)
+
+
+def check_table(choice: FaultChoice | None, declared: list[str]) -> None:
+    """Refuse a fault's table that is not among the *declared* ones: nothing would happen."""
+    if choice is None or choice.table is None or choice.table in declared:
+        return
+    shown = ", ".join(declared[:_SHOWN]) + (", ..." if len(declared) > _SHOWN else "")
+    raise BadInput(
+        [f"--fault {choice.name}:{choice.table}: no such table is declared; declared are {shown}"]
+    )

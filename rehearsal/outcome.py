@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+#: What is timed.
+ACTS = ("deploy", "export", "load", "total")
+
 
 @dataclass(frozen=True)
 class TableOutcome:
@@ -54,11 +57,11 @@ class Outcome:
     """Everything a rehearsal has to tell."""
 
     stack: str
-    resources: dict[str, int] = field(default_factory=dict)
+    resources: dict[str, int] = field(default_factory=lambda: {"aws": 0, "gcp": 0})
     exports: list[Export] = field(default_factory=list)
     tables: list[TableOutcome] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(ACTS, 0.0))
 
     @property
     def is_good(self) -> bool:

@@ -52,6 +52,20 @@ def declared_sources(config: Config) -> list[dict[str, Any]]:
     return [source for source in sources if isinstance(source, dict)]
 
 
+def declared_tables(source: Mapping[str, Any]) -> list[str]:
+    """Return the tables of a source entry, as `db.table` or `db.schema.table`."""
+    databases = source.get("databases")
+    if not isinstance(databases, dict):
+        return []
+    tables = []
+    for database, inside in databases.items():
+        schemas = inside if isinstance(inside, dict) else {None: inside}
+        for schema, names in schemas.items():
+            parts = [str(database)] if schema is None else [str(database), str(schema)]
+            tables += [".".join([*parts, str(n)]) for n in names if isinstance(names, list)]
+    return tables
+
+
 def with_sources(config: Config, sources: list[dict[str, Any]]) -> Config:
     """Return *config* with its declared sources replaced."""
     snapshot = config.get(SNAPSHOT)

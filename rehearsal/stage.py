@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,14 +86,20 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
                 api.close()
 
 
-def _failing(fault: FaultChoice | None) -> Any:
+def _failing(fault: FaultChoice | None) -> Callable[[str], str | None] | None:
+    """Return what lets the transfer of one table fail: of the fault's, or of the first to run."""
     if fault is None or fault.name != "transfer-failed":
         return None
-    victims: list[str] = [fault.table] if fault.table else []
+    victims = [_destination(fault.table)] if fault.table else []
 
     def error_of(table: str) -> str | None:
         if not victims:
             victims.append(table)
-        return _TRANSFER_ERROR if table in victims else None
+        return _TRANSFER_ERROR if table.endswith(victims[0]) else None
 
     return error_of
+
+
+def _destination(target: str) -> str:
+    """Return the end of the BigQuery table's name for `db.table`, whatever the stack's template."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", target.rpartition(".")[2])

@@ -190,7 +190,7 @@ class BigQueryShape(Shape):
 
 
 class AlertsShape(Shape):
-    """Who is told when an export or a load fails, is late, or differs in rows."""
+    """Who is told when an export or a load fails or is late."""
 
     emails: list[Annotated[str, AfterValidator(rules.email)]] = Field(
         [],

@@ -31,6 +31,7 @@ class Manifest:
     files: int = 0
     _targets: dict[str, str | None] = field(default_factory=dict)
     _wider: dict[str, str] = field(default_factory=dict)
+    _empty: set[str] = field(default_factory=set)
 
     def add(self, document: Mapping[str, Any]) -> None:
         """Take in one file."""
@@ -41,6 +42,8 @@ class Manifest:
             self._targets[target] = self._targets.get(target) or reason
             if reason:
                 self._wider[target] = reason
+            if entry.get("sizeGB") == 0:
+                self._empty.add(target)
 
     def knows(self, name: str) -> bool:
         """Is the table, or something it belongs to, spoken of?"""
@@ -50,6 +53,10 @@ class Manifest:
         """Return why the table cannot be loaded, or None."""
         entry = self._entry(name)
         return (self._targets[entry] if entry else None) or self._warning(name)
+
+    def is_empty(self, name: str) -> bool:
+        """Does the manifest give the table's size as nothing?"""
+        return self._entry(name) in self._empty
 
     def _entry(self, name: str) -> str | None:
         database = name.partition(".")[0]

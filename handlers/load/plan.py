@@ -1,8 +1,9 @@
 """Plan: compare what the export holds with what is declared.
 
-Every declared table gets one disposition: `load` (it has Parquet files), `empty` (exported, but
-without a row: RDS then writes no Parquet file), `skipped` (the export says it is not whole) or
-`missing` (the export does not speak of it). Nothing is started here.
+Every declared table gets one disposition: `load` (it has Parquet files in any of its batch
+folders), `empty` (exported without a row: RDS then writes no Parquet file, but a ``_SUCCESS``, or
+gives the size as 0), `skipped` (the export says it is not whole) or `missing` (the export does not
+speak of it, or nothing is where it should be). Nothing is started here.
 """
 
 from __future__ import annotations
@@ -103,9 +104,15 @@ def _disposition(
     reason = found.reason(table.name)
     if reason:
         return SKIPPED, reason
-    return (LOAD if _has_files(storage, f"{request.prefix}/{table.path}/") else EMPTY), None
+    folder = f"{request.prefix}/{table.path}/"
+    if _has_files(storage, folder):
+        return LOAD, None
+    # Only what is known to be empty is emptied: a folder that RDS spells otherwise looks the same.
+    if found.is_empty(table.name) or any(storage.keys(folder)):
+        return EMPTY, None
+    return MISSING, f"the export lists it as {manifest.COMPLETE}, but {folder} holds nothing"
 
 
 def _has_files(storage: Storage, folder: str) -> bool:
-    """Is there a Parquet file in any batch folder? A ``_SUCCESS`` alone is an empty table."""
+    """Is there a Parquet file in any batch folder?"""
     return any(key.endswith(".parquet") for key in storage.keys(folder))

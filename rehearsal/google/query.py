@@ -65,6 +65,7 @@ def translate(
     _set_parameters(tree, parameters)
     _name_columns(tree)
     _exact_types(tree)
+    _text_of_bytes(tree)
     reads, target = _resolve_tables(tree, kind, resolve_project, default_dataset, catalog)
     if kind == "TRUNCATE_TABLE" and target is not None:
         text = f"DELETE FROM {_full_name(catalog, target)}"  # noqa: S608
@@ -141,6 +142,12 @@ def _exact_types(tree: exp.Expr) -> None:
         exact = _EXACT.get(node.this.name) if node.this in exp.DataType.Type else None
         if exact and not node.expressions:
             node.replace(exp.DataType.build(exact, dialect="duckdb"))
+
+
+def _text_of_bytes(tree: exp.Expr) -> None:
+    """MySQL's CHAR arrives as BYTES; where BigQuery would put U+FFFD, this is an error."""
+    for node in list(tree.find_all(exp.SafeConvertBytesToString)):
+        node.replace(exp.Anonymous(this="decode", expressions=[node.this]))
 
 
 def _resolve_tables(

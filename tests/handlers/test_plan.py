@@ -47,7 +47,24 @@ def test_files_of_a_table_alike_in_name_do_not_count(world: World) -> None:
     world.exported("users")
     world.manifest([{"target": f"shop.{t}", "status": "COMPLETE"} for t in ("user", "users")])
     plan(REQUEST, world.services)
-    assert world.work["user"]["disposition"] == "empty"
+    assert world.work["user"]["disposition"] == "missing"
+
+
+def test_a_table_whose_size_is_nothing_is_empty_without_a_marker(world: World) -> None:
+    world.declare("carts")
+    world.manifest([{"target": "shop.carts", "status": "COMPLETE", "sizeGB": 0.0}])
+    assert plan(REQUEST, world.services)["empty"] == 1
+
+
+@pytest.mark.parametrize("size", [{"sizeGB": 0.5}, {}])
+def test_a_table_that_is_not_where_it_should_be_is_not_emptied(
+    world: World, size: dict[str, float]
+) -> None:
+    """RDS may spell a folder in another way; yesterday's rows are better than none."""
+    world.declare("users")
+    world.manifest([{"target": "shop.users", "status": "COMPLETE", **size}])
+    assert plan(REQUEST, world.services)["missing"] == 1
+    assert "shop/shop.users/ holds nothing" in world.work["users"]["reason"]
 
 
 def test_a_parquet_file_after_a_thousand_others_is_found(world: World) -> None:

@@ -47,7 +47,7 @@ class Inside:
         """Use Google's own client as someone with `rehearsal up` would."""
         client = bigquery.Client(
             clouds.project,
-            credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+            credentials=AnonymousCredentials(),
             client_options={"api_endpoint": clouds.google.endpoint},
         )
         with closing(client):
