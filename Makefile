@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 STACK ?= stg
+# What a stack says of its handlers, when it differs: PACKAGE="--architecture x86_64"
+PACKAGE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
@@ -37,7 +39,7 @@ rehearse: $(RUNTIME) ## Play a day of the snapshot route on this machine, both c
 	$(BIN)/python -m rehearsal run $(ARGS)
 
 package: $(RUNTIME) ## Build the Lambda packages that pulumi up deploys (build/lambda)
-	$(BIN)/python -m handlers.package
+	$(BIN)/python -m handlers.package $(PACKAGE)
 
 test: $(DEV) databases ## Run every test
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -49,6 +49,8 @@ class Catalog(pulumi.ComponentResource):
             content_type="application/json",
             content=_content(args),
             server_side_encryption="AES256",
+            # An object takes 10 tags, a stack may have more labels; the bucket carries them.
+            override_provider={"default_tags": {"tags": {}}},
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})

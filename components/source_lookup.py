@@ -29,7 +29,10 @@ def look_up_source(
     if kind == "cluster":
         found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts).engine
     else:
-        found = aws.rds.get_instance_output(db_instance_identifier=identifier, opts=opts).engine
+        instance = aws.rds.get_instance_output(db_instance_identifier=identifier, opts=opts)
+        found = pulumi.Output.all(instance.engine, instance.db_cluster_identifier).apply(
+            lambda known: _engine_of_instance(identifier, *known)
+        )
 
     def check(actual: str) -> str:
         if actual in _ENGINES[engine]:
@@ -42,3 +45,13 @@ def look_up_source(
         )
 
     return found.apply(check)
+
+
+def _engine_of_instance(identifier: str, engine: str, cluster: str | None) -> str:
+    """Return the engine of an instance that has snapshots of its own."""
+    if cluster:
+        raise pulumi.RunError(
+            f"data-ferry:snapshot.sources: instance {identifier} belongs to the cluster {cluster}, "
+            f"which has the snapshots: declare `cluster: {cluster}`"
+        )
+    return engine

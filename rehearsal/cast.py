@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from rehearsal import sample, stack_file
-from rehearsal.aws.sources import Source, SourceError
+from rehearsal.aws.sources import Source, SourceError, Table
 from rehearsal.errors import BadInput
 from rehearsal.stack_file import Config
 
@@ -25,6 +25,7 @@ class Actor:
     kind: Literal["cluster", "instance"]
     engine: Engine
     databases: dict[str, Source] = field(repr=False)
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,22 @@ def from_url(config: Config, url: str, engine: Engine | None) -> Cast:
         "databases": {source.database: _declared_tables(source.engine, tables)},
     }
     fitted = stack_file.with_sources(config, [declared])
-    if any(count > 1 for count in Counter(table.name for table in tables).values()):
-        fitted = stack_file.with_option(fitted, stack_file.BIGQUERY, table_name="{schema}_{table}")
-    actor = Actor(identifier, kind, source.engine, {source.database: source})
+    bigquery = fitted.get(stack_file.BIGQUERY)
+    own = isinstance(bigquery, dict) and "table_name" in bigquery
+    if not own and len({table.schema for table in tables}) > 1:
+        fitted = stack_file.with_option(fitted, stack_file.BIGQUERY, table_name=_template(tables))
+    expected = tuple(stack_file.declared_tables(declared))
+    actor = Actor(identifier, kind, source.engine, {source.database: source}, expected)
     return Cast(fitted, [actor])
+
+
+def _template(tables: list[Table]) -> str:
+    """Return a template under which tables of several schemas keep names of their own."""
+    for template in ("{table}", "{schema}_{table}"):
+        names = [template.format(schema=t.schema, table=t.name) for t in tables]
+        if len({re.sub(r"[^A-Za-z0-9_]", "_", name) for name in names}) == len(names):
+            return template
+    return "{schema}__{table}"
 
 
 def from_sample(config: Config, engine: Engine | None, project: Path, folder: Path) -> Cast:
@@ -92,7 +105,8 @@ def _sample_actor(source: dict[str, Any], project: Path, path: Path) -> Actor | 
     if not isinstance(identifier, str) or engine not in ("mysql", "postgresql"):
         return None
     opened = Source.open(f"sqlite:///{path}", engine)
-    return Actor(identifier, kind, engine, dict.fromkeys(_databases(source, project), opened))
+    databases = dict.fromkeys(_databases(source, project), opened)
+    return Actor(identifier, kind, engine, databases, tuple(stack_file.declared_tables(source)))
 
 
 def _databases(source: dict[str, Any], project: Path) -> list[str]:

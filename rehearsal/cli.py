@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -19,7 +20,7 @@ from rehearsal.errors import BadInput, RehearsalFailed
 from rehearsal.outcome import Outcome, Problem
 from rehearsal.progress import Progress
 
-GOOD, PROBLEM, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+GOOD, PROBLEM, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _DATABASE = "bigquery.duckdb"
@@ -48,6 +49,8 @@ _FAULTS = "faults:\n" + "\n".join(f"  {name:<19} {what}" for name, what in fault
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit status."""
     options = _parser().parse_args(arguments)
+    # What is to be ended has files and processes to clear away first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         return int(options.command(options, errors))
@@ -139,8 +142,15 @@ def _run(options: argparse.Namespace, errors: Console) -> int:
             outcome = scenario.play(
                 _PROJECT, played, options.stack, database, Progress(errors), fault
             )
-        except RehearsalFailed as failure:
-            problem = Problem("the rehearsal", "failed", str(failure))
+        except BadInput:
+            raise
+        except Exception as failure:
+            if options.traceback:
+                raise
+            what = " ".join(str(failure).split())
+            if not isinstance(failure, RehearsalFailed):
+                what = f"unexpected {type(failure).__name__}: {what}; see where with --traceback"
+            problem = Problem("the rehearsal", "failed", what)
             outcome = Outcome(options.stack, problems=[problem])
         if fault is not None:
             errors.print(f"The fault played: {fault.name}, {faults.FAULTS[fault.name]}.")
@@ -211,22 +221,25 @@ def _write_outputs(
         report.write_json(outcome, options.json)
     if options.html is not None:
         report.write_html(outcome, options.html)
-    if options.keep is not None and database.exists():
+    if options.keep is None:
+        return
+    kept = options.keep / _DATABASE
+    if database.exists():
         options.keep.mkdir(parents=True, exist_ok=True)
-        kept = options.keep / _DATABASE
         shutil.move(database, kept)
         errors.print(f"BigQuery's tables are in {kept}", markup=False)
+    else:
+        # Those of an earlier run would be taken for this one's.
+        kept.unlink(missing_ok=True)
 
 
 def _up(options: argparse.Namespace, errors: Console) -> int:
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = _cast(options, Path(folder))
         with stage.built(played, Path(folder) / _DATABASE) as clouds:
             print(_endpoints(clouds), flush=True)
             errors.print("Both clouds are up; stop them with Ctrl-C.")
-            stopped.wait()
+            threading.Event().wait()
     return GOOD
 
 

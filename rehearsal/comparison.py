@@ -43,6 +43,11 @@ def compare(cast: Cast, clouds: stage.Stage, deployment: deploy.Deployment) -> O
         records = _records(clouds, bucket, actor, exports)
         outcome.tables.extend(_row(actor, record) for record in records.values())
         outcome.problems.extend(
+            Problem(name, "not carried", "the program deployed nothing for it")
+            for name in actor.expected
+            if name not in records
+        )
+        outcome.problems.extend(
             _problems(actor, records, _failures(clouds, deployment, actor, exports))
         )
     outcome.problems.extend(
@@ -53,7 +58,13 @@ def compare(cast: Cast, clouds: stage.Stage, deployment: deploy.Deployment) -> O
 
 def _export(export: ExportRecord) -> Export:
     tables = [
-        {"name": t.name, "rows": t.rows, "files": t.files, "bytes": t.bytes}
+        {
+            "name": t.name,
+            "rows": t.rows,
+            "files": t.files,
+            "bytes": t.bytes,
+            "notes": list(t.notes),
+        }
         for t in export.tables
         if t.status == "COMPLETE"
     ]
@@ -76,7 +87,8 @@ def _records(
                 records[table.name].exported = table
         work = _read(clouds, bucket, f"loads/{export.id}/work.json") or {}
         for entry in work.get("tables", []):
-            records[entry["name"]].work = entry
+            if entry["name"] in records:
+                records[entry["name"]].work = entry
     for record in records.values():
         record.loaded_rows = _loaded_rows(clouds, record)
     return records
@@ -147,19 +159,19 @@ def _failures(
     reasons += [
         f"{e.error}: {e.cause}"
         for e in clouds.executions_of({deployment.outputs["load_machine"]})
-        if e.status != _SUCCEEDED and any(export.id in str(e.cause) for export in exports)
+        if e.status != _SUCCEEDED and any(f'"{export.id}"' in e.input for export in exports)
     ]
     return reasons
 
 
 def _problems(actor: Actor, records: dict[str, _Record], failures: list[str]) -> Iterator[Problem]:
-    told = False
+    named = False
     for name, record in records.items():
         problem = _problem(name, record, failures)
         if problem is not None:
-            told = True
+            named = True
             yield problem
-    if not told:
+    if not named:
         for reason in failures:
             yield Problem(actor.identifier, "failed", reason)
 

@@ -60,7 +60,11 @@ class _Clouds(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Answer a provider function."""
-        return drivers.invoke(self._clouds, args.token, _plain(args.args)), []
+        try:
+            return drivers.invoke(self._clouds, args.token, _plain(args.args)), []
+        except drivers.DriverError as failure:
+            self.failure = self.failure or failure
+            raise
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         """Make one resource; components and providers exist in the program only."""
@@ -143,7 +147,9 @@ def deploy(
     monitor = _Monitor(hands, deployment)
     _set_up_runtime(monitor, hands, stack_name, config)
     # Every registration that waits for a failed one logs a traceback of its own.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    loud = logging.getLogger("asyncio")
+    level = loud.level
+    loud.setLevel(logging.CRITICAL)
     try:
         asyncio.run(stack.run_in_stack(lambda: _run_program(program)))
     except pulumi.RunError as error:
@@ -152,6 +158,8 @@ def deploy(
         if hands.failure is not None:
             raise DeploymentFailed(str(hands.failure)) from error
         raise
+    finally:
+        loud.setLevel(level)
     return deployment
 
 

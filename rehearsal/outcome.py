@@ -65,8 +65,8 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Did everything arrive?"""
-        return not self.problems
+        """Did everything arrive, and was there something to arrive?"""
+        return bool(self.tables) and not self.problems
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome in the form promised to scripts (see docs/rehearsal.md)."""

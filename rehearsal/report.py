@@ -31,6 +31,12 @@ def show(outcome: Outcome, console: Console) -> None:
         table.add_row(*(plain(cell) for cell in _cells(row)[first:]), style=style)
     console.print()
     console.print(table)
+    for export in outcome.exports:
+        for told in export.tables:
+            for note in told["notes"]:
+                console.print(
+                    f"note  {plain(told['name'])}: {plain(note)}", soft_wrap=True, highlight=False
+                )
     if outcome.problems:
         console.print()
         for problem in outcome.problems:
@@ -95,7 +101,7 @@ def _last_line(outcome: Outcome) -> str:
     total = outcome.seconds.get("total", 0.0)
     what = f"{len(outcome.tables)} tables, {rows:,} rows, {made} resources, {total:.1f} s"
     if outcome.is_good:
-        return f"All well: every table is equal in source, export and BigQuery ({what})."
+        return f"All well: as many rows in source, export and BigQuery, for every table ({what})."
     count = len(outcome.problems)
     return f"{count} problem{'s' if count > 1 else ''} ({what})."
 

@@ -90,16 +90,18 @@ def _failing(fault: FaultChoice | None) -> Callable[[str], str | None] | None:
     """Return what lets the transfer of one table fail: of the fault's, or of the first to run."""
     if fault is None or fault.name != "transfer-failed":
         return None
-    victims = [_destination(fault.table)] if fault.table else []
+    victims = _destinations(fault.table) if fault.table else set()
 
     def error_of(table: str) -> str | None:
         if not victims:
-            victims.append(table)
-        return _TRANSFER_ERROR if table.endswith(victims[0]) else None
+            victims.add(table)
+        return _TRANSFER_ERROR if table in victims else None
 
     return error_of
 
 
-def _destination(target: str) -> str:
-    """Return the end of the BigQuery table's name for `db.table`, whatever the stack's template."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", target.rpartition(".")[2])
+def _destinations(target: str) -> set[str]:
+    """Return what `db.table` may be called in BigQuery, under the templates in use."""
+    parts = target.split(".")
+    names = (joint.join(parts[-length:]) for length in (1, 2, 3) for joint in ("_", "__"))
+    return {re.sub(r"[^A-Za-z0-9_]", "_", name) for name in names}

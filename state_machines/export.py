@@ -73,11 +73,15 @@ MAX_EXPORT_ONLY_BYTES = 200_000
 
 _LEGAL_NAME = re.compile(r"[A-Za-z0-9$_]+(\.[A-Za-z0-9$_]+){0,2}")
 _CALL_SECONDS = 60
+MAX_UNREAD = 10
+"""Looks in a row that may fail before someone is told: ten minutes at the least."""
+
 _PASSING_ERRORS = ("Rds.RdsException", "Rds.SdkClientException", "States.Timeout")
 _EXISTS = "/ExportTaskAlreadyExists|already exists/i"
 _PASSES = (
     "/ExportTaskLimitReached|limit of (5|five)|Throttl|Rate exceeded|RequestLimitExceeded"
-    "|ServiceUnavailable|InternalFailure|SdkClientException|States.Timeout|Status Code: 5/i"
+    "|InvalidExportSourceState|ServiceUnavailable|InternalFailure|SdkClientException"
+    "|States.Timeout|Status Code: 5/i"
 )
 
 
@@ -172,13 +176,14 @@ def _find_snapshot(machine: ExportMachine, kind: _Kind) -> dict[str, State]:
                     "$type($states.input.snapshot_id) = 'string' ? $states.input.snapshot_id : ''"
                 ),
                 "snapshot": {"arn": "", "source": "", "status": "", "hour": ""},
-                "export": {"status": "", "arn": "", "failure": "", "warning": ""},
+                "export": {"status": "", "arn": "", "bucket": "", "failure": "", "warning": ""},
                 "export_hour": "",
                 "export_task": "",
                 "existed": False,
                 "looks": 0,
                 "refusals": 0,
                 "polls": 0,
+                "unread": 0,
                 "later_hours": 0,
                 "reason": "",
             },
@@ -355,9 +360,18 @@ def _follow(machine: ExportMachine) -> dict[str, State]:
                 )
             ],
             catchers=asl.catch_all(
-                "Tell failure", {"reason": asl.error_text("the export could not be read")}
+                "Is RDS out of reach?",
+                {
+                    "reason": asl.error_text("the export could not be read"),
+                    "polls": jsonata("$polls + 1"),
+                    "unread": jsonata("$unread + 1"),
+                },
             ),
-            assign={"export": jsonata(kept), "polls": jsonata("$polls + 1")},
+            assign={"export": jsonata(kept), "polls": jsonata("$polls + 1"), "unread": 0},
+        ),
+        # The export goes on whether or not anyone can look at it.
+        "Is RDS out of reach?": asl.choice(
+            [(f"$unread < {MAX_UNREAD}", "Wait for export")], "Tell failure"
         ),
         "How is the export?": asl.choice(
             [

@@ -27,7 +27,7 @@ BATCH_ROWS = 16_384
 HUGE_VALUE_BYTES = 500 * 1024 * 1024
 
 #: Rows of unknown width come in small steps first; no fetch asks for more than this many bytes.
-_FIRST_FETCH_ROWS = 64
+_FIRST_FETCH_ROWS = 1
 _FETCH_BYTES = 16 * 1024 * 1024
 _GROWTH = 4
 

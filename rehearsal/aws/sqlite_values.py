@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
@@ -113,16 +113,22 @@ def _decimals(engine: Engine, column: Column, values: Values) -> Array:
 
 
 def _digits(column: Column, value: int | float | str) -> str:
-    """The number as text; of a float the 15 digits that SQLite promises to keep, where they do.
+    """The number as text; of a float, the decimal at the column's scale that it stands for.
 
     SQLite turns decimal text into the nearest float or one beside it, whose shortest name may then
-    have more decimals than were written (https://www.sqlite.org/floatingpoint.html).
+    have more decimals than were written (https://www.sqlite.org/floatingpoint.html). A float
+    further away than that was never such a decimal, and keeps all its digits.
     """
     text = str(value)
     scale = column.type.scale
     if not isinstance(value, float) or scale is None or len(text.partition(".")[2]) <= scale:
         return text
-    return f"{value:.15g}"
+    try:
+        rounded = Decimal(text).quantize(Decimal(1).scaleb(-scale), context=Context(prec=60))
+    except InvalidOperation:  # no decimal type has so many digits
+        return text
+    near = (value, math.nextafter(value, math.inf), math.nextafter(value, -math.inf))
+    return format(rounded, "f") if float(rounded) in near else text
 
 
 def _decimal(column: Column, text: str) -> Decimal:

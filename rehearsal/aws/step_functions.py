@@ -50,6 +50,7 @@ class ExecutionRecord:
     error: str | None
     cause: str | None
     events: int
+    input: str
 
 
 class _History:
@@ -210,6 +211,7 @@ class StepFunctions:
                 error=execution.get("error"),
                 cause=execution.get("cause"),
                 events=len(execution["events"]),
+                input=execution["input"],
             )
             for execution in self._emulator.stepfunctions._executions.all_values()
         ]

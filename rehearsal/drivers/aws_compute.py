@@ -12,8 +12,7 @@ from rehearsal.drivers.registry import Clouds, Created, DriverError, Inputs, dri
 
 @driver(
     "aws:sfn/stateMachine:StateMachine",
-    "name type definition roleArn loggingConfiguration tracingConfiguration publish tags tagsAll "
-    "region",
+    "name type definition roleArn loggingConfiguration tracingConfiguration tags tagsAll region",
 )
 def _state_machine(clouds: Clouds, inputs: Inputs) -> Created:
     arn = clouds.aws.client("stepfunctions").create_state_machine(
@@ -28,8 +27,7 @@ def _state_machine(clouds: Clouds, inputs: Inputs) -> Created:
 @driver(
     "aws:lambda/function:Function",
     "name description code handler runtime role timeout memorySize architectures environment "
-    "tracingConfig loggingConfig reservedConcurrentExecutions sourceCodeHash ephemeralStorage "
-    "packageType publish tags tagsAll region",
+    "tracingConfig loggingConfig sourceCodeHash tags tagsAll region",
 )
 def _function(clouds: Clouds, inputs: Inputs) -> Created:
     variables = inputs.get("environment", {}).get("variables", {})
@@ -41,10 +39,18 @@ def _function(clouds: Clouds, inputs: Inputs) -> Created:
         Code={"ZipFile": _archive_bytes(inputs["code"])},
         Timeout=int(inputs.get("timeout", 3)),
         MemorySize=int(inputs.get("memorySize", 128)),
+        Architectures=list(inputs.get("architectures", ["x86_64"])),
         Environment={"Variables": variables},
+        **_logging(inputs.get("loggingConfig", {})),
     )
     arn = created["FunctionArn"]
     return Created(inputs["name"], {**inputs, "arn": arn, "invokeArn": arn, "qualifiedArn": arn})
+
+
+def _logging(config: Inputs) -> dict[str, Any]:
+    names = {"logFormat": "LogFormat", "logGroup": "LogGroup"}
+    wire = {names[key]: value for key, value in config.items() if key in names}
+    return {"LoggingConfig": wire} if wire else {}
 
 
 def _archive_bytes(code: Any) -> bytes:

@@ -17,7 +17,7 @@ def _retry_policy(policy: Inputs) -> dict[str, int]:
 
 @driver(
     "aws:cloudwatch/eventRule:EventRule",
-    "name description eventPattern eventBusName state tags tagsAll region forceDestroy",
+    "name description eventPattern state tags tagsAll region",
 )
 def _rule(clouds: Clouds, inputs: Inputs) -> Created:
     rule = clouds.aws.client("events").put_rule(
@@ -32,7 +32,7 @@ def _rule(clouds: Clouds, inputs: Inputs) -> Created:
 @driver(
     "aws:cloudwatch/eventTarget:EventTarget",
     "rule arn targetId roleArn input inputPath inputTransformer deadLetterConfig retryPolicy "
-    "eventBusName region",
+    "region",
 )
 def _target(clouds: Clouds, inputs: Inputs) -> Created:
     target: dict[str, Any] = {"Id": inputs["targetId"], "Arn": inputs["arn"]}
@@ -58,7 +58,7 @@ def _target(clouds: Clouds, inputs: Inputs) -> Created:
 @driver(
     "aws:scheduler/schedule:Schedule",
     "name description groupName scheduleExpression scheduleExpressionTimezone flexibleTimeWindow "
-    "target state kmsKeyArn region",
+    "target state region",
 )
 def _schedule(clouds: Clouds, inputs: Inputs) -> Created:
     given = inputs["target"]
@@ -71,18 +71,23 @@ def _schedule(clouds: Clouds, inputs: Inputs) -> Created:
         target["DeadLetterConfig"] = {"Arn": given["deadLetterConfig"]["arn"]}
     schedule = clouds.aws.client("scheduler").create_schedule(
         Name=inputs["name"],
+        GroupName=inputs.get("groupName", "default"),
         ScheduleExpression=inputs["scheduleExpression"],
         ScheduleExpressionTimezone=inputs.get("scheduleExpressionTimezone", "UTC"),
+        State=inputs.get("state", "ENABLED"),
         FlexibleTimeWindow={"Mode": inputs["flexibleTimeWindow"]["mode"]},
         Target=target,
     )
-    return Created(f"default/{inputs['name']}", {**inputs, "arn": schedule["ScheduleArn"]})
+    return Created(
+        f"{inputs.get('groupName', 'default')}/{inputs['name']}",
+        {**inputs, "arn": schedule["ScheduleArn"]},
+    )
 
 
 @driver(
     "aws:sqs/queue:Queue",
-    "name messageRetentionSeconds sqsManagedSseEnabled kmsMasterKeyId visibilityTimeoutSeconds "
-    "policy tags tagsAll region",
+    "name messageRetentionSeconds sqsManagedSseEnabled visibilityTimeoutSeconds tags tagsAll "
+    "region",
 )
 def _queue(clouds: Clouds, inputs: Inputs) -> Created:
     attributes = {
@@ -110,10 +115,13 @@ def _queue_policy(clouds: Clouds, inputs: Inputs) -> Created:
 
 @driver(
     "aws:sns/topic:Topic",
-    "name displayName kmsMasterKeyId policy signatureVersion tracingConfig tags tagsAll region",
+    "name displayName kmsMasterKeyId tags tagsAll region",
 )
 def _topic(clouds: Clouds, inputs: Inputs) -> Created:
-    arn = clouds.aws.client("sns").create_topic(Name=inputs["name"])["TopicArn"]
+    names = {"displayName": "DisplayName", "kmsMasterKeyId": "KmsMasterKeyId"}
+    attributes = {wire: inputs[key] for key, wire in names.items() if key in inputs}
+    sns = clouds.aws.client("sns")
+    arn = sns.create_topic(Name=inputs["name"], Attributes=attributes)["TopicArn"]
     return Created(arn, {**inputs, "arn": arn})
 
 
@@ -151,7 +159,7 @@ def _log_group(clouds: Clouds, inputs: Inputs) -> Created:
     "aws:cloudwatch/metricAlarm:MetricAlarm",
     "name alarmDescription namespace metricName dimensions statistic period evaluationPeriods "
     "datapointsToAlarm threshold comparisonOperator treatMissingData alarmActions okActions "
-    "actionsEnabled tags tagsAll region",
+    "tags tagsAll region",
 )
 def _alarm(clouds: Clouds, inputs: Inputs) -> Created:
     clouds.aws.client("cloudwatch").put_metric_alarm(
@@ -167,6 +175,8 @@ def _alarm(clouds: Clouds, inputs: Inputs) -> Created:
         ComparisonOperator=inputs["comparisonOperator"],
         TreatMissingData=inputs.get("treatMissingData", "missing"),
         AlarmActions=list(inputs.get("alarmActions", [])),
+        OKActions=list(inputs.get("okActions", [])),
+        DatapointsToAlarm=int(inputs.get("datapointsToAlarm", inputs["evaluationPeriods"])),
     )
     arn = f"arn:aws:cloudwatch:{clouds.aws.region}:{clouds.aws.account}:alarm:{inputs['name']}"
     return Created(inputs["name"], {**inputs, "arn": arn})

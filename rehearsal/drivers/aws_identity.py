@@ -15,8 +15,7 @@ from rehearsal.drivers.registry import (
 
 @driver(
     "aws:iam/role:Role",
-    "name path description assumeRolePolicy maxSessionDuration permissionsBoundary "
-    "forceDetachPolicies tags tagsAll",
+    "name path description assumeRolePolicy tags tagsAll",
 )
 def _role(clouds: Clouds, inputs: Inputs) -> Created:
     role = clouds.aws.client("iam").create_role(
@@ -37,7 +36,7 @@ def _role_policy(clouds: Clouds, inputs: Inputs) -> Created:
     return Created(f"{inputs['role']}:{name}", {**inputs, "name": name})
 
 
-@driver("aws:iam/user:User", "name path forceDestroy permissionsBoundary tags tagsAll")
+@driver("aws:iam/user:User", "name path forceDestroy tags tagsAll")
 def _user(clouds: Clouds, inputs: Inputs) -> Created:
     user = clouds.aws.client("iam").create_user(
         UserName=inputs["name"], Path=inputs.get("path", "/")
@@ -98,4 +97,5 @@ def _instance(clouds: Clouds, arguments: Inputs) -> Outputs:
         "dbInstanceIdentifier": name,
         "dbInstanceArn": found[0]["DBInstanceArn"],
         "engine": found[0]["Engine"],
+        "dbClusterIdentifier": found[0].get("DBClusterIdentifier", ""),
     }

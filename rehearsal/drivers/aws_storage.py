@@ -153,11 +153,11 @@ def _lifecycle_rule(rule: Inputs) -> dict[str, Any]:
 
 @driver(
     "aws:s3/bucketObjectv2:BucketObjectv2",
-    "bucket key content contentType serverSideEncryption kmsKeyId bucketKeyEnabled tags tagsAll "
-    "overrideProvider region",
+    "bucket key content contentType serverSideEncryption tags tagsAll overrideProvider region",
 )
 def _object(clouds: Clouds, inputs: Inputs) -> Created:
-    options = {"ContentType": inputs["contentType"]} if "contentType" in inputs else {}
+    names = {"contentType": "ContentType", "serverSideEncryption": "ServerSideEncryption"}
+    options = {wire: inputs[key] for key, wire in names.items() if key in inputs}
     clouds.aws.client("s3").put_object(
         Bucket=inputs["bucket"],
         Key=inputs["key"],

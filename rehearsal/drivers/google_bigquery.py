@@ -13,7 +13,7 @@ from rehearsal.drivers.registry import Clouds, Created, Inputs, driver
 @driver(
     "gcp:bigquery/dataset:Dataset",
     "datasetId project location labels description friendlyName deleteContentsOnDestroy "
-    "maxTimeTravelHours storageBillingModel defaultTableExpirationMs resourceTags",
+    "maxTimeTravelHours storageBillingModel",
 )
 def _dataset(clouds: Clouds, inputs: Inputs) -> Created:
     project, dataset = inputs["project"], inputs["datasetId"]
@@ -29,7 +29,7 @@ def _dataset(clouds: Clouds, inputs: Inputs) -> Created:
     return Created(f"projects/{project}/datasets/{dataset}", dict(inputs))
 
 
-@driver("gcp:bigquery/datasetIamMember:DatasetIamMember", "datasetId project role member condition")
+@driver("gcp:bigquery/datasetIamMember:DatasetIamMember", "datasetId project role member")
 def _dataset_member(clouds: Clouds, inputs: Inputs) -> Created:
     path = f"/bigquery/v2/projects/{inputs['project']}/datasets/{inputs['datasetId']}"
     kind, _, who = inputs["member"].partition(":")
@@ -48,8 +48,7 @@ def _dataset_member(clouds: Clouds, inputs: Inputs) -> Created:
 
 @driver(
     "gcp:bigquery/table:Table",
-    "datasetId tableId project schema labels description friendlyName deletionProtection "
-    "timePartitioning clusterings resourceTags",
+    "datasetId tableId project schema labels description friendlyName deletionProtection",
 )
 def _table(clouds: Clouds, inputs: Inputs) -> Created:
     project, dataset, table = inputs["project"], inputs["datasetId"], inputs["tableId"]

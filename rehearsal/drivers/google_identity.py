@@ -32,7 +32,7 @@ def _account(clouds: Clouds, inputs: Inputs) -> Created:
     )
 
 
-@driver("gcp:serviceaccount/iAMMember:IAMMember", "serviceAccountId role member condition")
+@driver("gcp:serviceaccount/iAMMember:IAMMember", "serviceAccountId role member")
 def _account_member(clouds: Clouds, inputs: Inputs) -> Created:
     account = inputs["serviceAccountId"]
     etag = add_member(clouds, f"/v1/{account}", inputs["role"], inputs["member"])

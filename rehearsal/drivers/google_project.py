@@ -66,7 +66,7 @@ def _service_identity(clouds: Clouds, inputs: Inputs) -> Created:
     return Created(path, {**inputs, "email": email, "member": f"serviceAccount:{email}"})
 
 
-@driver("gcp:projects/iAMMember:IAMMember", "project role member condition")
+@driver("gcp:projects/iAMMember:IAMMember", "project role member")
 def _project_member(clouds: Clouds, inputs: Inputs) -> Created:
     etag = add_member(clouds, f"/v1/projects/{inputs['project']}", inputs["role"], inputs["member"])
     name = f"{inputs['project']}/{inputs['role']}/{inputs['member']}"

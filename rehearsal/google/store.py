@@ -13,7 +13,7 @@ import duckdb
 
 from rehearsal.google.schema import Field, quoted
 
-_MEMORY_LIMIT = "256MB"
+_MEMORY_LIMIT = "512MB"
 _THREADS = 2
 
 

@@ -139,7 +139,8 @@ class Clouds(pulumi_mocks.Mocks):
         if args.token == "aws:rds/getCluster:getCluster":
             return {"engine": self.databases[args.args["clusterIdentifier"]]}
         if args.token == "aws:rds/getInstance:getInstance":
-            return {"engine": self.databases[args.args["dbInstanceIdentifier"]]}
+            engine, _, cluster = self.databases[args.args["dbInstanceIdentifier"]].partition("@")
+            return {"engine": engine, "dbClusterIdentifier": cluster}
         raise AssertionError(f"unexpected call {args.token}")
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:

@@ -296,6 +296,12 @@ def test_an_engine_rds_cannot_export_stops_the_program() -> None:
         run_program(config(), databases={"shop-db": "aurora-mysql", "ledger-db": "oracle-ee"})
 
 
+def test_an_instance_of_a_cluster_has_no_snapshots_of_its_own() -> None:
+    databases = {"shop-db": "aurora-mysql", "ledger-db": "aurora-postgresql@ledger"}
+    with pytest.raises(pulumi.RunError, match="declare `cluster: ledger`"):
+        run_program(config(), databases=databases)
+
+
 def test_a_database_that_is_not_there_stops_the_program() -> None:
     with pytest.raises(Exception, match="ledger-db"):
         run_program(config(), databases={"shop-db": "aurora-mysql"})

@@ -118,6 +118,16 @@ def test_a_table_for_a_fault_that_takes_none(capsys: pytest.CaptureFixture[str])
     assert "write --fault export-limit" in line
 
 
+@pytest.mark.parametrize("fault", ["table-missing", "table-skipped", "transfer-failed"])
+def test_a_fault_that_would_strike_no_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str
+) -> None:
+    source = database(tmp_path / "shop.db")
+    (line,) = refused(capsys, "run", "--source", source, "--fault", f"{fault}:shop.users")
+    assert line.startswith(f"--fault {fault}:shop.users: ")
+    assert line.endswith("declared are shop.t")
+
+
 @pytest.mark.parametrize("command", ["run", "up"])
 def test_an_unknown_stack_is_told_with_those_there_are(
     capsys: pytest.CaptureFixture[str], command: str

@@ -50,7 +50,7 @@ def check_told(played: Played, victims: dict[str, str]) -> None:
     [
         ("table-missing:shop.orders", "shop.orders", "missing"),
         ("table-skipped:shop.orders", "shop.orders", "PERMISSIONS_DO_NOT_EXIST"),
-        ("transfer-failed:orders", "shop.orders", "told to let this transfer fail"),
+        ("transfer-failed:shop.orders", "shop.orders", "told to let this transfer fail"),
     ],
 )
 def test_a_table_that_does_not_arrive_is_named_and_the_others_arrive(

@@ -333,6 +333,25 @@ def test_an_export_that_is_not_shown_yet_is_looked_at_again() -> None:
     assert played.failure is None
 
 
+def test_an_export_is_not_given_up_because_nobody_can_look_at_it() -> None:
+    throttled = error("Rds.RdsException", "Rate exceeded (Service: Rds, Status Code: 400)")
+    unread = [throttled] * 3 * (export.MAX_UNREAD - 1)
+    assert run(**{READ: each(*unread, export_is("COMPLETE"))}).failure is None
+
+
+def test_an_export_that_can_never_be_looked_at_is_told() -> None:
+    refused = error("Rds.RdsException", "not authorized to perform: rds:DescribeExportTasks")
+    played = run(**{READ: each(refused)})
+    assert_told(played, "could not be read", "not authorized")
+    assert len(played.arguments(READ)) == 3 * export.MAX_UNREAD
+
+
+def test_a_snapshot_that_is_being_exported_for_someone_else_is_waited_for() -> None:
+    """RDS runs one export of a snapshot at a time."""
+    busy = error("Rds.InvalidExportSourceStateException", "The snapshot is being exported.")
+    assert run(**{START: each(busy, {})}).failure is None
+
+
 def test_a_warning_travels_with_the_announcement() -> None:
     warning = '{"skippedTables":[{"tableName":"shop.users"}]}' + " " * 10_000
     played = run(**{READ: each(export_is("COMPLETE", WarningMessage=warning))})
