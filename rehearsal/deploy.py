@@ -21,7 +21,7 @@ from typing import Any
 import pulumi
 from google.protobuf import empty_pb2
 from pulumi.runtime import mocks, rpc, stack
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 
 from rehearsal import drivers
 from rehearsal.errors import BadInput
@@ -180,6 +180,8 @@ def _set_up_runtime(
         hands, project=PROJECT, stack=stack_name, preview=False, monitor=monitor, logger=quiet
     )
     set_root_resource(_NO_RESOURCE)
+    # A program that was stopped leaves outputs behind that nobody will ever await.
+    SETTINGS.outputs.clear()
 
 
 def _run_program(program: Path) -> None:

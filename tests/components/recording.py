@@ -17,7 +17,7 @@ from typing import Any, cast
 from google.protobuf import json_format
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 
 ACCOUNT = "111122223333"
@@ -280,6 +280,8 @@ def record(
         monitor.mocks, project="data-ferry", stack=stack, preview=preview, monitor=monitor
     )
     set_root_resource(cast(Any, None))
+    # A program that was stopped leaves outputs behind that nobody will ever await.
+    SETTINGS.outputs.clear()
     set_all_config(dict(config or {}))
 
     def run() -> None:
