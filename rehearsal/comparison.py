@@ -63,7 +63,7 @@ def _export(export: ExportRecord) -> Export:
             "rows": t.rows,
             "files": t.files,
             "bytes": t.bytes,
-            "notes": list(t.notes),
+            **({"notes": list(t.notes)} if t.notes else {}),
         }
         for t in export.tables
         if t.status == "COMPLETE"

@@ -33,7 +33,7 @@ def show(outcome: Outcome, console: Console) -> None:
     console.print(table)
     for export in outcome.exports:
         for told in export.tables:
-            for note in told["notes"]:
+            for note in told.get("notes", []):
                 console.print(
                     f"note  {plain(told['name'])}: {plain(note)}", soft_wrap=True, highlight=False
                 )
@@ -102,6 +102,8 @@ def _last_line(outcome: Outcome) -> str:
     what = f"{len(outcome.tables)} tables, {rows:,} rows, {made} resources, {total:.1f} s"
     if outcome.is_good:
         return f"All well: as many rows in source, export and BigQuery, for every table ({what})."
+    if not outcome.problems:
+        return f"Nothing was carried ({what})."
     count = len(outcome.problems)
     return f"{count} problem{'s' if count > 1 else ''} ({what})."
 

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rehearsal.aws.mapping import ColumnType, Engine
+from rehearsal.aws.reader import UnfitValue
 from rehearsal.aws.sources import Column, Source, SourceError, TableError
 from rehearsal.aws.sqlite_values import convert
 
@@ -193,6 +194,17 @@ def test_decimals_stored_as_floats_are_exact(read: Read, units: list[int], scale
     stored = [f"{number:f}" for number in numbers]
     assert read("mysql", f"DECIMAL(24,{scale})", stored) == numbers
     assert read("postgresql", f"DECIMAL(24,{scale})", stored) == stored
+
+
+@pytest.mark.parametrize(
+    ("scale", "value"), [(2, 12345678901234.566), (0, 1234567890123456.5), (9, 1 / 3), (2, 1.5e300)]
+)
+def test_a_float_that_is_no_decimal_of_the_column_is_not_bent_to_one(
+    scale: int, value: float
+) -> None:
+    column = Column.of("mysql", "v", ColumnType("decimal", precision=20, scale=scale))
+    with pytest.raises(UnfitValue):
+        convert("mysql", column, [value])
 
 
 @given(st.lists(st.integers(-(10**38) + 1, 10**38 - 1), min_size=1), st.integers(0, 38))
