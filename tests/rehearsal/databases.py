@@ -112,7 +112,7 @@ def _service_user(name: str) -> str | None:
             return pwd.getpwnam(candidate).pw_name
         except KeyError:
             continue
-    pytest.skip(f"run tests as an ordinary user, or create the user {name}")
+    pytest.fail(f"run tests as an ordinary user, or create the user {name}")
 
 
 @contextmanager
