@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -271,6 +272,8 @@ def record(
     preview: bool = False,
 ) -> Recording:
     """Run a program as the engine would run it, and return what it registered."""
+    # Of a program that is stopped, every waiting task would log a traceback when it is forgotten.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     recording = Recording()
     monitor = _Monitor(Clouds(recording, databases or {}, preview=preview))
     # set_mocks makes a stack of its own unless there is one; the program's is made by
