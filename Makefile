@@ -25,12 +25,13 @@ $(VENV)/.created:
 
 $(RUNTIME): $(VENV)/.created requirements.txt
 	@echo "Installing the locked dependencies ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	@touch $@
 
 $(DEV): $(RUNTIME) requirements-dev.txt
 	@echo "Installing the locked development dependencies ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip check
 	@touch $@
 
 setup: $(DEV) ## Create .venv with everything a developer needs
