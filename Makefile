@@ -5,17 +5,20 @@ PYTHON ?= python3
 STACK ?= stg
 # What a stack says of its handlers, when it differs: PACKAGE="--architecture x86_64"
 PACKAGE ?=
+# Where `make preview` looks: auto, real (your accounts) or local (both clouds on this machine).
+CLOUDS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
+PULUMI := .tools/bin/pulumi
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 SOURCES := __main__.py settings export_identity.py components state_machines handlers rehearsal bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rehearse package test check format bench docs databases lock preview up clean
+.PHONY: help setup rehearse package pulumi test e2e check format bench docs databases lock preview up down clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
@@ -42,8 +45,11 @@ rehearse: $(RUNTIME) ## Play a day of the snapshot route on this machine, both c
 package: $(RUNTIME) ## Build the Lambda packages that pulumi up deploys (build/lambda)
 	$(BIN)/python -m handlers.package $(PACKAGE)
 
-test: $(DEV) databases ## Run every test
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+test: $(DEV) databases ## Run every test but those of `make e2e`
+	$(BIN)/python -m pytest -n 2 --ignore=tests/e2e $(ARGS)
+
+e2e: $(DEV) pulumi ## Run the tests on the real Pulumi engine
+	$(BIN)/python -m pytest -n 2 tests/e2e $(ARGS)
 
 check: $(DEV) ## Format, lint, types, import rules: exactly what CI checks
 	$(BIN)/ruff format --check .
@@ -67,11 +73,25 @@ databases: ## Find or install MariaDB and PostgreSQL for the tests that need the
 lock: $(DEV) ## Compile requirements*.txt from requirements*.in (needs uv on the PATH)
 	sh scripts/lock.sh
 
-preview: $(RUNTIME) package ## What would `make up` change? STACK=stg (needs the pulumi CLI)
-	pulumi preview --stack $(STACK) --diff
+pulumi: ## Provide a pulumi fit for the SDK in .tools: yours, the official one, or built with Go
+	@sh scripts/pulumi/provide.sh
 
-up: $(RUNTIME) package ## Deploy STACK=stg (needs the pulumi CLI)
-	pulumi up --stack $(STACK)
+preview: $(RUNTIME) pulumi ## What would `make up` change? STACK=stg; without an account, on local clouds
+	@BIN=$(BIN) PACKAGE="$(PACKAGE)" CLOUDS=$(CLOUDS) sh scripts/preview.sh $(STACK)
+
+ifeq ($(STACK),local)
+up: $(RUNTIME) pulumi ## Deploy STACK=stg; STACK=local starts both clouds here, and plays a day
+	$(BIN)/python -m rehearsal deploy $(ARGS)
+
+down: $(RUNTIME) pulumi ## Destroy what `make up STACK=local` deployed, and end its clouds
+	$(BIN)/python -m rehearsal destroy $(ARGS)
+else
+up: $(RUNTIME) pulumi package
+	$(PULUMI) up --stack $(STACK)
+
+down: $(RUNTIME) pulumi package
+	$(PULUMI) destroy --stack $(STACK)
+endif
 
 clean: ## Remove everything that was built or installed here
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .rehearsal

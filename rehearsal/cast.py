@@ -36,6 +36,19 @@ class Cast:
     actors: list[Actor]
 
 
+def of_stack(
+    project: Path, folder: Path, stack: str, source: str | None, engine: Engine | None
+) -> Cast:
+    """Return the cast of *stack*: the database at the URL *source*, else the bundled sample.
+
+    The sample is made in *folder*. Raises BadInput for a stack or a source that will not do.
+    """
+    config = stack_file.load(project, stack)
+    if source is not None:
+        return from_url(config, source, engine)
+    return from_sample(config, engine, project, folder)
+
+
 def from_url(config: Config, url: str, engine: Engine | None) -> Cast:
     """Let the database at *url* play the stack's first source, with all of its tables declared.
 

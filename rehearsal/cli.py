@@ -12,10 +12,11 @@ import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from rehearsal import cast, faults, report, scenario, stack_file, stage
+from rehearsal import cast, faults, kept, kept_stack, ports, report, scenario, stack_file, stage
 from rehearsal.errors import BadInput, RehearsalFailed
 from rehearsal.outcome import Outcome, Problem
 from rehearsal.progress import Progress
@@ -24,8 +25,6 @@ GOOD, PROBLEM, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _DATABASE = "bigquery.duckdb"
-
-_LOG_WIDTH = 240
 
 _ABOUT = """\
 Rehearses data-ferry on this machine: deploys the very program that `pulumi up` deploys, to a local
@@ -40,6 +39,8 @@ examples:
   python -m rehearsal run --source postgresql+psycopg://me@localhost/ledger --json out.json
   python -m rehearsal run --fault table-skipped:shop.users
       what it looks like when RDS leaves a table out
+  python -m rehearsal deploy
+      the same with the real Pulumi engine; leaves everything up until `destroy`
 
 exit status: 0 all well, 1 a problem in the data or the pipeline, 2 bad input"""
 
@@ -58,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in error.lines:
             errors.print(line, markup=False)
         return BAD_INPUT
+    except RehearsalFailed as failure:
+        errors.print(str(failure), markup=False)
+        return PROBLEM
     except KeyboardInterrupt:
         errors.print("interrupted")
         return INTERRUPTED
@@ -78,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="{run,up}")
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="{run,up,deploy,destroy,pulumi}"
+    )
     run = commands.add_parser(
         "run",
         help="play a day and show what arrived",
@@ -101,21 +107,63 @@ def _parser() -> argparse.ArgumentParser:
         help="play one of the faults listed below; TABLE is its victim, else the first",
     )
     run.set_defaults(command=_run)
+    _add_engine_commands(commands)
     up = commands.add_parser(
         "up",
         help="keep both local clouds running and print how to reach them",
         description="Starts both local clouds, with the stack's source databases in the local RDS, "
-        "and keeps them up until Ctrl-C. Nothing is deployed.",
+        "and keeps them up until Ctrl-C. Nothing is deployed. They listen where the stack's "
+        "endpoint settings say (aws:endpoints, gcp:bigQueryCustomEndpoint), else on free ports.",
     )
     _add_source_options(up)
+    up.add_argument("--keep-in", type=Path, help=argparse.SUPPRESS)
     up.set_defaults(command=_up)
     return parser
 
 
-def _add_source_options(parser: argparse.ArgumentParser) -> None:
+def _add_engine_commands(commands: Any) -> None:
+    """Add what needs the real engine: a `pulumi` on the PATH, or that of `make pulumi`."""
+    deploy = commands.add_parser(
+        "deploy",
+        help="deploy with the real Pulumi engine, play a day, leave everything up",
+        description="Starts both local clouds in the background (or finds them up), runs the real "
+        "`pulumi up` on them, plays a day and shows the outcome. Everything stays up to be looked "
+        "at until `destroy`.",
+    )
+    _add_source_options(deploy)
+    deploy.add_argument(
+        "--no-play", dest="play", action="store_false", help="deploy, and play no day"
+    )
+    deploy.set_defaults(command=kept_stack.deploy)
+    destroy = commands.add_parser(
+        "destroy",
+        help="destroy what `deploy` deployed, and end the clouds",
+        description="Empties the buckets, runs the real `pulumi destroy` and ends the clouds that "
+        "`deploy` started.",
+    )
+    _add_stack_option(destroy)
+    destroy.set_defaults(command=kept_stack.destroy)
+    pulumi = commands.add_parser(
+        "pulumi",
+        help="run any pulumi command on a stack, against the local clouds",
+        description="Runs the real pulumi with the given arguments: on the clouds of `deploy` if "
+        "it deployed this stack, else on clouds and a state of its own that end with the command.",
+        epilog="example: python -m rehearsal pulumi --stack stg -- preview --diff",
+    )
+    _add_stack_option(pulumi)
+    pulumi.add_argument("arguments", nargs="+", metavar="ARGUMENT", help="after --")
+    pulumi.set_defaults(command=kept_stack.pulumi)
+
+
+def _add_stack_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stack", default="local", metavar="S", help="a Pulumi.S.yaml (default: %(default)s)"
     )
+    parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_source_options(parser: argparse.ArgumentParser) -> None:
+    _add_stack_option(parser)
     parser.add_argument(
         "--source",
         metavar="URL",
@@ -127,15 +175,16 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
         choices=["mysql", "postgresql"],
         help="the RDS engine to play (default: the database's own; mysql for SQLite)",
     )
-    parser.add_argument("--traceback", action="store_true", help=argparse.SUPPRESS)
 
 
 def _run(options: argparse.Namespace, errors: Console) -> int:
     fault = faults.parse(options.fault)
     _check_outputs(options)
-    console = _console()
+    console = report.console()
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
-        played = _cast(options, Path(folder))
+        played = cast.of_stack(
+            _PROJECT, Path(folder), options.stack, options.source, options.engine
+        )
         _check_fault(fault, played)
         database = Path(folder) / _DATABASE
         try:
@@ -164,19 +213,6 @@ def _check_fault(fault: faults.FaultChoice | None, played: cast.Cast) -> None:
     if all("databases" in source for source in sources):
         declared = [table for source in sources for table in stack_file.declared_tables(source)]
         faults.check_table(fault, declared)
-
-
-def _console() -> Console:
-    """Standard output; what is not a terminal has no width that a table would have to fit."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
-
-
-def _cast(options: argparse.Namespace, folder: Path) -> cast.Cast:
-    config = stack_file.load(_PROJECT, options.stack)
-    if options.source is not None:
-        return cast.from_url(config, options.source, options.engine)
-    return cast.from_sample(config, options.engine, _PROJECT, folder)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -235,26 +271,24 @@ def _write_outputs(
 
 def _up(options: argparse.Namespace, errors: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
-        played = _cast(options, Path(folder))
-        with stage.built(played, Path(folder) / _DATABASE) as clouds:
-            print(_endpoints(clouds), flush=True)
+        played = cast.of_stack(
+            _PROJECT, Path(folder), options.stack, options.source, options.engine
+        )
+        where = ports.declared(played.config)
+        with stage.built(played, Path(folder) / _DATABASE, ports=where) as clouds:
+            if options.keep_in is not None:
+                kept.serve(played, options.stack, clouds, options.keep_in)
+                return GOOD
+            print(
+                report.endpoints(
+                    aws=clouds.aws.endpoint,
+                    google=clouds.google.endpoint,
+                    account=clouds.aws.account,
+                    region=clouds.aws.region,
+                    project=clouds.project,
+                ),
+                flush=True,
+            )
             errors.print("Both clouds are up; stop them with Ctrl-C.")
             threading.Event().wait()
     return GOOD
-
-
-def _endpoints(clouds: stage.Stage) -> str:
-    aws, google = clouds.aws.endpoint, clouds.google.endpoint
-    return "\n".join(
-        [
-            f"AWS           {aws}  (account {clouds.aws.account}, {clouds.aws.region})",
-            f"Google Cloud  {google}  (project {clouds.project})",
-            "",
-            f"aws     AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test aws --endpoint-url {aws} "
-            f"--region {clouds.aws.region} s3 ls",
-            f"boto3   boto3.client('s3', endpoint_url='{aws}', region_name='{clouds.aws.region}', "
-            "aws_access_key_id='test', aws_secret_access_key='test')",
-            f"google  bigquery.Client('{clouds.project}', credentials=AnonymousCredentials(), "
-            f"client_options={{'api_endpoint': '{google}'}})",
-        ]
-    )

@@ -56,6 +56,8 @@ class _Clouds(mocks.Mocks):
         self._clouds = clouds
         self._deployment = deployment
         self._told = told
+        # What every resource of a package is given: default tags and labels, by package.
+        self._defaults: dict[str, dict[str, Any]] = {"aws": {}, "gcp": {}}
         self.failure: drivers.DriverError | None = None
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -69,18 +71,30 @@ class _Clouds(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         """Make one resource; components and providers exist in the program only."""
         package = args.typ.partition(":")[0]
+        if package == "pulumi":
+            self._keep_defaults(args.typ.rpartition(":")[2], args.inputs)
         if package not in self._deployment.resources or not args.custom:
             return args.name, dict(args.inputs)
         if self.failure is not None:
             raise self.failure
         try:
-            created = drivers.create(self._clouds, args.typ, args.name, _plain(args.inputs))
+            inputs = drivers.with_defaults(
+                args.typ, _plain(args.inputs), self._defaults["aws"], self._defaults["gcp"]
+            )
+            created = drivers.create(self._clouds, args.typ, args.name, inputs)
         except drivers.DriverError as failure:
             self.failure = self.failure or failure
             raise
         self._deployment.resources[package] += 1
         self._told(self._deployment)
         return created.id, created.outputs
+
+    def _keep_defaults(self, package: str, config: Mapping[str, Any]) -> None:
+        """Keep a provider's default tags or labels; nested, they travel as JSON."""
+        key = {"aws": "defaultTags", "gcp": "defaultLabels"}.get(package, "")
+        defaults = _plain(config.get(key, {}))
+        defaults = json.loads(defaults) if isinstance(defaults, str) else defaults
+        self._defaults[package] = defaults.get("tags", {}) if package == "aws" else defaults
 
 
 def _plain(value: Any) -> Any:

@@ -6,20 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
-from rehearsal.drivers.registry import DriverError
+from rehearsal.drivers.registry import DriverError, NotFound
 
-_DEPLOYER_TOKEN = "local-deployer"  # noqa: S105  # known to the local server alone
+DEPLOYER_TOKEN = "local-deployer"  # noqa: S105  # known to the local server alone
 _TIMEOUT_SECONDS = 60
+_CONNECTIONS = 64
 
 
 class GoogleApi:
-    """Sends JSON to the local server at *endpoint*; refusals become DriverError."""
+    """Sends JSON to the local server at *endpoint*; refusals become DriverError, a 404 NotFound."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, token: str = DEPLOYER_TOKEN) -> None:
         self._endpoint = endpoint
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {_DEPLOYER_TOKEN}"
+        self._session.mount("http://", HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        self._session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str) -> dict[str, Any]:
         """GET *path*."""
@@ -30,6 +33,8 @@ class GoogleApi:
         response = self._session.request(
             method, f"{self._endpoint}{path}", json=body, timeout=_TIMEOUT_SECONDS
         )
+        if response.status_code == requests.codes.not_found:
+            raise NotFound(_message(response))
         if not response.ok:
             raise DriverError(_message(response))
         return dict(response.json()) if response.content else {}

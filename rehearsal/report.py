@@ -13,7 +13,31 @@ from rich.table import Table
 
 from rehearsal.outcome import Outcome, TableOutcome
 
+_LOG_WIDTH = 240
 _COLUMNS = ("source", "table", "in source", "exported", "in BigQuery", "files", "size", "state")
+
+
+def console() -> Console:
+    """Standard output; what is not a terminal has no width that a table would have to fit."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_LOG_WIDTH)
+
+
+def endpoints(*, aws: str, google: str, account: str, region: str, project: str) -> str:
+    """Return how to reach the local clouds, for people to copy from."""
+    return "\n".join(
+        [
+            f"AWS           {aws}  (account {account}, {region})",
+            f"Google Cloud  {google}  (project {project})",
+            "",
+            f"aws     AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test aws --endpoint-url {aws} "
+            f"--region {region} s3 ls",
+            f"boto3   boto3.client('s3', endpoint_url='{aws}', region_name='{region}', "
+            "aws_access_key_id='test', aws_secret_access_key='test')",
+            f"google  bigquery.Client('{project}', credentials=AnonymousCredentials(), "
+            f"client_options={{'api_endpoint': '{google}'}})",
+        ]
+    )
 
 
 def show(outcome: Outcome, console: Console) -> None:

@@ -16,9 +16,10 @@ from rehearsal.faults import FaultChoice
 from rehearsal.outcome import Outcome
 from rehearsal.progress import Progress
 
-# The day's snapshot was taken some hours ago: an export tried again under the next hours' ids
-# still has a run time in the past, and need not be waited for.
-_SNAPSHOT_AGE = timedelta(hours=5)
+# The first snapshot was taken a day ago, each later one an hour after the last: an export tried
+# again under the next hours' ids still has a run time in the past, and need not be waited for.
+_FIRST_SNAPSHOT_AGE = timedelta(hours=29)
+_LAST_SNAPSHOT_AGE = timedelta(hours=4)
 # From an event to the execution it starts; both are on this machine.
 _DELIVERY_SECONDS = 15.0
 _PATIENCE_SECONDS = 3600.0
@@ -39,33 +40,45 @@ def play(
     breaks of which no team would be told.
     """
     began = time.monotonic()
-    with progress.act("package", "Packaging the Lambda functions"):
-        _package_handlers(project)
+    package_handlers(project, progress)
     with stage.built(cast, database, fault) as clouds:
         deployment = _deploy(project, cast, stack, clouds, progress)
-        if fault is not None and fault.name == "reader-key-revoked":
-            _revoke_user_keys(clouds)
-        with progress.act("export", "Exporting"):
-            _export(cast, clouds, deployment, progress, fault)
-        with progress.act("load", "Loading"):
-            _load(clouds, deployment, progress)
-        outcome = comparison.compare(cast, clouds, deployment)
-    outcome.seconds = {
-        **{act: progress.seconds[act] for act in ("deploy", "export", "load")},
-        "total": time.monotonic() - began,
-    }
+        outcome = play_day(cast, clouds, deployment, progress, fault)
+    outcome.seconds["total"] = time.monotonic() - began
     return outcome
 
 
-def _package_handlers(project: Path) -> None:
+def play_day(
+    cast: Cast,
+    clouds: stage.Stage,
+    deployment: deploy.Deployment,
+    progress: Progress,
+    fault: FaultChoice | None = None,
+) -> Outcome:
+    """Play a day through what *deployment* left in the clouds; returns how it went."""
+    if fault is not None and fault.name == "reader-key-revoked":
+        _revoke_user_keys(clouds)
+    with progress.act("export", "Exporting"):
+        _export(cast, clouds, deployment, progress, fault)
+    with progress.act("load", "Loading"):
+        _load(clouds, deployment, progress)
+    outcome = comparison.compare(cast, clouds, deployment)
+    acts = ("deploy", "export", "load")
+    outcome.seconds = {act: progress.seconds.get(act, 0.0) for act in acts}
+    outcome.seconds["total"] = sum(outcome.seconds.values())
+    return outcome
+
+
+def package_handlers(project: Path, progress: Progress) -> None:
     """Build the Lambda packages for this machine's Python; at once when they are up to date."""
-    built = subprocess.run(
-        [sys.executable, "-m", "handlers.package", "--target", "local"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with progress.act("package", "Packaging the Lambda functions"):
+        built = subprocess.run(
+            [sys.executable, "-m", "handlers.package", "--target", "local"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if built.returncode != 0:
         reason = (built.stderr or built.stdout).strip().splitlines()[-1:]
         raise RehearsalFailed(f"packaging the Lambda functions failed: {' '.join(reason)}")
@@ -74,7 +87,9 @@ def _package_handlers(project: Path) -> None:
 def _deploy(
     project: Path, cast: Cast, stack: str, clouds: stage.Stage, progress: Progress
 ) -> deploy.Deployment:
-    config = stack_file.with_option(cast.config, stack_file.HANDLERS, path="build/local")
+    config = stack_file.with_option(
+        cast.config, stack_file.HANDLERS, path=stack_file.LOCAL_PACKAGES
+    )
     title = f"Deploying stack {stack}"
 
     def told(deployment: deploy.Deployment) -> None:
@@ -104,21 +119,40 @@ def _export(
     fault: FaultChoice | None,
 ) -> None:
     """Take the day's snapshots and follow the exports that their events set going."""
-    at = datetime.now(timezone.utc) - _SNAPSHOT_AGE
+    machines = set(deployment.outputs["export_machines"].values())
+    wanted = len(clouds.executions_of(machines)) + len(machines)
+    at = _snapshot_time(clouds)
     for actor in cast.actors:
         clouds.aws.rds.take_snapshot(actor.identifier, at=at)
         if fault is not None and fault.name == "duplicate-event":
             clouds.aws.repeat_last_event()
     for schedule in clouds.aws.client("scheduler").list_schedules()["Schedules"]:
         clouds.aws.fire_schedule(schedule["Name"], at=at, group=schedule["GroupName"])
-    machines = set(deployment.outputs["export_machines"].values())
 
     def say() -> None:
         tables = [table for export in clouds.aws.rds.exports() for table in export.tables]
         rows = sum(table.rows for table in tables)
         progress.say(f"Exporting: {rows:,} rows of {len(tables)} tables, as Parquet on S3")
 
-    _follow(clouds, machines, len(machines), say)
+    _follow(clouds, machines, wanted, say)
+
+
+def _snapshot_time(clouds: stage.Stage) -> datetime:
+    """Return a time for the next snapshots: later than all there are, and long enough ago."""
+    now = datetime.now(timezone.utc)
+    rds = clouds.aws.client("rds")
+    taken = [
+        *rds.describe_db_cluster_snapshots()["DBClusterSnapshots"],
+        *rds.describe_db_snapshots()["DBSnapshots"],
+    ]
+    if not taken:
+        return now - _FIRST_SNAPSHOT_AGE
+    at: datetime = max(each["SnapshotCreateTime"] for each in taken) + timedelta(hours=1)
+    if at > now - _LAST_SNAPSHOT_AGE:
+        raise RehearsalFailed(
+            "as many days as fit have been played here; start anew, or in an hour"
+        )
+    return at
 
 
 def _load(clouds: stage.Stage, deployment: deploy.Deployment, progress: Progress) -> None:

@@ -14,6 +14,11 @@ SNAPSHOT = "data-ferry:snapshot"
 BIGQUERY = "data-ferry:bigquery"
 HANDLERS = "data-ferry:handlers"
 REGION = "aws:region"
+AWS_ENDPOINTS = "aws:endpoints"
+GOOGLE_ENDPOINT = "gcp:bigQueryCustomEndpoint"
+
+# Where the Lambda packages for this machine's own Python are built.
+LOCAL_PACKAGES = "build/local"
 
 # PostgreSQL's own name for the schema that a table is in when nobody says otherwise.
 DEFAULT_SCHEMA = "public"
@@ -78,6 +83,15 @@ def with_option(config: Config, key: str, **options: Any) -> Config:
     value = config.get(key)
     kept = dict(value) if isinstance(value, dict) else {}
     return {**config, key: {**kept, **options}}
+
+
+def without_endpoints(config: Config) -> Config:
+    """Return *config* without what it says of where the clouds are."""
+    return {
+        key: value
+        for key, value in config.items()
+        if key != AWS_ENDPOINTS and not (key.startswith("gcp:") and key.endswith("CustomEndpoint"))
+    }
 
 
 def under_engine(source: Mapping[str, Any], engine: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rehearsal.cast import Cast
 from rehearsal.faults import FaultChoice
 from rehearsal.google.server import LocalGoogle
 from rehearsal.google_api import GoogleApi
+from rehearsal.ports import ANY_PORTS, Ports
 
 _PROJECT = "local-project"
 _PROJECT_NUMBER = "123456789012"
@@ -48,10 +49,15 @@ class Stage:
 
 
 @contextmanager
-def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Iterator[Stage]:
+def built(
+    cast: Cast,
+    database: Path,
+    fault: FaultChoice | None = None,
+    ports: Ports = ANY_PORTS,
+) -> Iterator[Stage]:
     """Start both clouds with the cast's databases in the local RDS; stop them at the end.
 
-    *database* is the DuckDB file behind BigQuery.
+    *database* is the DuckDB file behind BigQuery. Raises BadInput when a port is taken.
     """
     bigquery: Any = cast.config.get(stack_file.BIGQUERY)
     bigquery = bigquery if isinstance(bigquery, dict) else {}
@@ -60,7 +66,8 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
     rds_fault = None
     if fault is not None and fault.name in _RDS_FAULTS:
         rds_fault = Fault(_RDS_FAULTS[fault.name], fault.table)
-    aws = LocalAws(region, fault=rds_fault)
+    ports.check()
+    aws = LocalAws(region, fault=rds_fault, port=ports.aws)
     with aws:
         google = LocalGoogle(
             project,
@@ -69,6 +76,7 @@ def built(cast: Cast, database: Path, fault: FaultChoice | None = None) -> Itera
             aws_region=region,
             database=database,
             fail_transfers_of=_failing(fault),
+            port=ports.google,
         )
         with google:
             aws.environment["GOOGLE_API_ROOT"] = google.endpoint

@@ -44,7 +44,8 @@ LAMBDA_SERVICE = "lambda.amazonaws.com"
 
 RdsFactory = Callable[..., Any]
 
-_CREATE_FUNCTION = re.compile(r"/\d{4}-\d{2}-\d{2}/functions/?")
+_GIVES_ROLE = re.compile(r"/\d{4}-\d{2}-\d{2}/functions/?(?:(?P<name>[^/]+)/configuration)?")
+_GIVES_CODE = re.compile(r"/\d{4}-\d{2}-\d{2}/functions/[^/]+/code")
 _running = threading.Lock()
 
 
@@ -61,12 +62,13 @@ class LocalAws:
         environment: Mapping[str, str] = MappingProxyType({}),
         fault: Any = None,
         rds: RdsFactory | None = None,
+        port: int = 0,
     ) -> None:
         """Describe the account; `start` brings it up.
 
         *wait_scale* shortens waits of state machines; *environment* is added to the environment of
         Lambda processes and may be added to until the first one starts; *fault* is handed to the
-        local RDS, and *rds* may build another one.
+        local RDS, and *rds* may build another one. *port* is where to listen, 0 for any free port.
         """
         self.region = region
         self.account = ACCOUNT
@@ -76,6 +78,7 @@ class LocalAws:
         self.environment = dict(environment)
         self._fault = fault
         self._rds_factory = rds
+        self._port = port
         self._seams = Seams()
 
     # --- life -------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ class LocalAws:
         cleanup.enter_context(self._emulator.environment())
         cleanup.callback(self._emulator.reset)
         self._emulator.reset()
-        self._server = Server(self._emulator.app.app)
+        self._server = Server(self._emulator.app.app, self._port)
         cleanup.callback(self._server.stop)
         self.endpoint = f"http://127.0.0.1:{self._server.port}"
         self._principals = Principals(self._emulator)
@@ -241,7 +244,7 @@ class LocalAws:
             "rds": self._with_rds,
             "states": self._states.wrap,
             "events": self._with_event_limits,
-            "lambda": self._with_role_check,
+            "lambda": self._with_lambda_rules,
         }
         for service, handler in list(handlers.items()):
             inner = own[service](handler) if service in own else handler
@@ -318,28 +321,48 @@ class LocalAws:
 
         return handle
 
-    def _with_role_check(self, original: Handler) -> Handler:
+    def _with_lambda_rules(self, original: Handler) -> Handler:
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any
         ) -> Response:
-            if method == "POST" and _CREATE_FUNCTION.fullmatch(path):
-                data = json.loads(body or b"{}")
-                name = f"arn:aws:lambda:{self.region}:{self.account}:function:"
-                try:
-                    self._assume_as_lambda(
-                        data.get("Role", ""), f"{name}{data.get('FunctionName')}"
-                    )
-                except PermissionError as error:
-                    self._report(str(error))
-                    refusal: Response = self._emulator.responses.error_response_json(
-                        "InvalidParameterValueException",
-                        f"The role defined for the function cannot be assumed by Lambda. {error}",
-                        400,
-                    )
+            role = _GIVES_ROLE.fullmatch(path)
+            if role and method in ("POST", "PUT"):
+                refusal = self._refused_role(role["name"], json.loads(body or b"{}"))
+                if refusal is not None:
                     return refusal
-            return await original(method, path, headers, body, query_params)
+            response: Response = await original(method, path, headers, body, query_params)
+            if method == "PUT" and _GIVES_CODE.fullmatch(path) and response[0] == 200:
+                return self._with_architectures(json.loads(body), response)
+            return response
 
         return handle
+
+    def _refused_role(self, name: str | None, data: dict[str, Any]) -> Response | None:
+        """Return a refusal where Lambda may not assume the role that a function is given."""
+        if name and "Role" not in data:
+            return None
+        arn = f"arn:aws:lambda:{self.region}:{self.account}:function:"
+        try:
+            self._assume_as_lambda(data.get("Role", ""), f"{arn}{name or data.get('FunctionName')}")
+        except PermissionError as error:
+            self._report(str(error))
+            refusal: Response = self._emulator.responses.error_response_json(
+                "InvalidParameterValueException",
+                f"The role defined for the function cannot be assumed by Lambda. {error}",
+                400,
+            )
+            return refusal
+        return None
+
+    def _with_architectures(self, data: dict[str, Any], response: Response) -> Response:
+        """Carry out what ministack overlooks: other code may be for another processor."""
+        if not data.get("Architectures"):
+            return response
+        name = json.loads(response[2])["FunctionName"]
+        config = self._emulator.lambda_svc._functions[name]["config"]
+        config["Architectures"] = data["Architectures"]
+        answer: Response = self._emulator.responses.json_response(config)
+        return answer
 
     def _deployer_only(self, original: Callable[..., Any]) -> Callable[..., Any]:
         async def handle(

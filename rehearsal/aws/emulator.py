@@ -154,11 +154,12 @@ Application = Callable[..., Awaitable[None]]
 
 
 class Server:
-    """Serves an ASGI application on a free port of 127.0.0.1 in a background thread."""
+    """Serves an ASGI application on a port of 127.0.0.1 in a background thread."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, port: int = 0) -> None:
+        """Take the port, any free one for 0; OSError where it is taken."""
         self._application = application
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server(("127.0.0.1", port))
         self.port = int(self._socket.getsockname()[1])
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="local-aws", daemon=True)

@@ -37,6 +37,7 @@ Response = tuple[int, dict[str, Any], Any]
 Handler = Callable[..., Any]
 
 _HISTORY_PAGE = 1000
+_GIVE_MACHINE = ("CreateStateMachine", "UpdateStateMachine")
 _NOT_PLAYED = ("StartSyncExecution", "TestState", "SendTaskSuccess", "SendTaskFailure")
 
 
@@ -248,6 +249,8 @@ class StepFunctions:
             if answer is not None:
                 return answer
             response: Response = await handler(method, path, headers, body, query)
+            if action in _GIVE_MACHINE and response[0] == 200:
+                self._keep_tracing(data, json.loads(response[2]))
             if action == "StopExecution" and response[0] == 200:
                 self._stop_event(data["executionArn"]).set()
                 with self._changed:
@@ -262,11 +265,18 @@ class StepFunctions:
             return self._error("ValidationException", f"{action} is not played by the rehearsal")
         if action == "GetExecutionHistory":
             return self._history(data)
-        if action in ("CreateStateMachine", "UpdateStateMachine"):
+        if action in _GIVE_MACHINE:
             return self._check_machine(data)
         if action == "StartExecution":
             return self._check_start(data)
         return None
+
+    def _keep_tracing(self, data: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Let DescribeStateMachine tell whether a machine is traced; ministack forgets it."""
+        arn = data.get("stateMachineArn") or answer["stateMachineArn"]
+        machine = self._emulator.stepfunctions._state_machines[arn]
+        before = machine.get("tracingConfiguration", {"enabled": False})
+        machine["tracingConfiguration"] = data.get("tracingConfiguration", before)
 
     def _check_machine(self, data: dict[str, Any]) -> Response | None:
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ class Access:
         wanted = body.get("policy")
         if not isinstance(wanted, dict):
             raise invalid("The request must contain a policy.")
-        bindings = self._bindings(wanted.get("bindings", []))
+        bindings = self._bindings(wanted.get("bindings", []), policy.bindings)
         with self._lock:
             etag = wanted.get("etag")
             if etag and etag != policy.etag:
@@ -113,7 +113,10 @@ class Access:
             policy.revision = next(self._revisions)
         return policy.resource()
 
-    def _bindings(self, wanted: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    def _bindings(
+        self, wanted: Iterable[Mapping[str, Any]], present: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Role -> members as *wanted*; a member who is *present* may be gone since."""
         bindings: dict[str, list[str]] = {}
         for binding in wanted:
             role = str(binding.get("role", ""))
@@ -122,7 +125,8 @@ class Access:
             self.check_role(role)
             members = bindings.setdefault(role, [])
             for member in binding.get("members", []):
-                self.check_member(member)
+                if member not in present.get(role, ()):
+                    self.check_member(member)
                 if member not in members:
                     members.append(member)
         return {role: members for role, members in bindings.items() if members}

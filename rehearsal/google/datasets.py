@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from rehearsal.google.access import USER, Access
 from rehearsal.google.catalog import Catalog, Dataset, access_member
-from rehearsal.google.errors import ApiError, denied, invalid
-from rehearsal.google.resources import check_keys, check_labels, milliseconds, page
+from rehearsal.google.errors import ApiError, condition_not_met, denied, invalid
+from rehearsal.google.resources import check_keys, check_labels, merged, milliseconds, page
 from rehearsal.google.roles import BASIC_DATASET_ROLES
 from rehearsal.google.routing import NO_CONTENT, Call, Json, Router
 
@@ -112,19 +112,24 @@ class Datasets:
     def _patch(self, call: Call) -> dict[str, Any]:
         dataset = self._catalog.dataset(call["dataset"])
         body = call.json()
-        merged = {**dataset.settings, **{k: v for k, v in body.items() if k in _SETTINGS}}
-        return self._write(call, dataset, {**body, **merged})
+        outputs = {k: v for k, v in body.items() if k not in _SETTINGS}
+        settings = {k: v for k, v in body.items() if k in _SETTINGS}
+        return self._write(call, dataset, {**outputs, **merged(dataset.settings, settings)})
 
     def _update(self, call: Call) -> dict[str, Any]:
         return self._write(call, self._catalog.dataset(call["dataset"]), call.json())
 
     def _write(self, call: Call, dataset: Dataset, body: Mapping[str, Any]) -> dict[str, Any]:
         self._require(call, "bigquery.datasets.update", dataset)
+        if call.if_match not in (None, "*", _etag(dataset)):
+            raise condition_not_met()
         location = body.get("location", dataset.location)
         if location != dataset.location:
             raise invalid(f"Cannot change the location of dataset {dataset.id}")
         settings = self._settings(body)
-        entries = self._entries(body["access"]) if "access" in body else dataset.access
+        entries = dataset.access
+        if "access" in body:
+            entries = self._entries(body["access"], present=dataset.access)
         if entries != dataset.access:
             self._require(call, "bigquery.datasets.setIamPolicy", dataset)
         dataset.settings = settings
@@ -145,20 +150,28 @@ class Datasets:
         check_labels(body.get("labels") or {})
         return {k: v for k, v in body.items() if k in _SETTINGS and v is not None}
 
-    def _entries(self, wanted: Any) -> list[dict[str, Any]]:
+    def _entries(
+        self, wanted: Any, present: Sequence[Mapping[str, Any]] = ()
+    ) -> list[dict[str, Any]]:
+        """The entries *wanted*; those *present* already may be of accounts that are gone."""
         entries: list[dict[str, Any]] = []
         for entry in wanted:
-            member = access_member(entry)
             role = str(entry.get("role", ""))
-            if "specialGroup" not in entry:
-                if member is None:
-                    raise invalid(f"Unsupported access entry: {sorted(entry)}")
-                self._access.check_member(member)
-                self._access.check_role(BASIC_DATASET_ROLES.get(role, role))
             normal = {**entry, "role": _BASIC_NAMES.get(role, role)}
+            if normal not in present:
+                self._check_entry(entry, role)
             if normal not in entries:
                 entries.append(normal)
         return entries
+
+    def _check_entry(self, entry: Mapping[str, Any], role: str) -> None:
+        if "specialGroup" in entry:
+            return
+        member = access_member(entry)
+        if member is None:
+            raise invalid(f"Unsupported access entry: {sorted(entry)}")
+        self._access.check_member(member)
+        self._access.check_role(BASIC_DATASET_ROLES.get(role, role))
 
     def _reference(self, dataset: str) -> dict[str, str]:
         return {"projectId": self._catalog.project, "datasetId": dataset}
@@ -167,7 +180,7 @@ class Datasets:
         project = self._catalog.project
         return {
             "kind": "bigquery#dataset",
-            "etag": f"{dataset.id}-{dataset.revision}",
+            "etag": _etag(dataset),
             "id": f"{project}:{dataset.id}",
             "selfLink": (
                 f"https://bigquery.googleapis.com/bigquery/v2/projects/{project}"
@@ -181,6 +194,10 @@ class Datasets:
             "type": "DEFAULT",
             **dataset.settings,
         }
+
+
+def _etag(dataset: Dataset) -> str:
+    return f"{dataset.id}-{dataset.revision}"
 
 
 def project_denied(project: str, permission: str) -> ApiError:

@@ -93,6 +93,13 @@ def aborted(message: str) -> ApiError:
     return ApiError(409, message, status="ABORTED", reason="aborted")
 
 
+def condition_not_met() -> ApiError:
+    """412: the etag of the request's If-Match is an old one."""
+    return ApiError(
+        412, "Precondition check failed.", status="FAILED_PRECONDITION", reason="conditionNotMet"
+    )
+
+
 def service_disabled(service: str, title: str, project_number: str) -> ApiError:
     """403: the API is not enabled in the project (https://cloud.google.com/apis/docs/troubleshooting)."""
     url = (

@@ -27,7 +27,7 @@ from rehearsal.google.conditions import (
 from rehearsal.google.errors import OAuthError, already_exists, invalid, not_found
 from rehearsal.google.iam import permission_denied
 from rehearsal.google.project import Project
-from rehearsal.google.resources import page
+from rehearsal.google.resources import masked, page
 from rehearsal.google.routing import Call, Router
 from rehearsal.google.tokens import Tokens
 
@@ -141,7 +141,7 @@ class Federation:
     def _patch_pool(self, call: Call) -> dict[str, Any]:
         self._require(call, "update")
         pool = self._pool(call)
-        pool.settings = {**pool.settings, **_settings(call.json())}
+        pool.settings = _settings(masked(call, pool.settings, call.json()))
         return _operation(_shown_pool(pool))
 
     def _delete_pool(self, call: Call) -> dict[str, Any]:
@@ -186,14 +186,13 @@ class Federation:
     def _patch_provider(self, call: Call) -> dict[str, Any]:
         self._require(call, "update", "workloadIdentityPoolProviders")
         old = self._provider(call)
-        merged = {
+        present = {
             "aws": {"accountId": old.account},
             "attributeMapping": old.mapping,
             "attributeCondition": old.condition,
             **old.settings,
-            **call.json(),
         }
-        provider = _provider_of(old.name, merged)
+        provider = _provider_of(old.name, masked(call, present, call.json()))
         self._pool(call).providers[call["provider"]] = provider
         return _operation(_shown_provider(provider))
 
@@ -365,7 +364,8 @@ def _provider_of(name: str, body: Mapping[str, Any]) -> Provider:
 
 
 def _settings(body: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: body[k] for k in ("displayName", "description", "disabled") if k in body}
+    """What is only kept and shown; Google shows no text that is empty and nothing that is off."""
+    return {k: body[k] for k in ("displayName", "description", "disabled") if body.get(k)}
 
 
 def _state(deleted: bool) -> str:

@@ -19,7 +19,7 @@ from rehearsal.google.errors import (
     not_found,
 )
 from rehearsal.google.project import Project
-from rehearsal.google.resources import page, rfc3339
+from rehearsal.google.resources import masked, page, rfc3339
 from rehearsal.google.routing import Call, Router
 from rehearsal.google.tokens import Tokens
 
@@ -136,9 +136,10 @@ class Accounts:
     def _patch(self, call: Call) -> dict[str, Any]:
         account = self._account(call)
         self._require(call, "iam.serviceAccounts.update", account)
-        wanted = call.json().get("serviceAccount") or {}
-        account.display_name = str(wanted.get("displayName", account.display_name))
-        account.description = str(wanted.get("description", account.description))
+        present = {"displayName": account.display_name, "description": account.description}
+        wanted = masked(call, present, call.json().get("serviceAccount") or {})
+        account.display_name = str(wanted.get("displayName", ""))
+        account.description = str(wanted.get("description", ""))
         return self._resource(account)
 
     def _delete(self, call: Call) -> dict[str, Any]:

@@ -66,6 +66,32 @@ def check_keys(body: Mapping[str, Any], known: Iterable[str], what: str) -> None
         )
 
 
+def masked(call: Call, present: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """*present* with the fields of *body* that the update mask names; without one, with all.
+
+    A field that is named and not sent goes (https://google.aip.dev/161).
+    """
+    text = call.query.get("updateMask") or str(call.json().get("updateMask") or "")
+    names = [camel(name) for name in text.split(",") if name] or list(body)
+    kept = {name: value for name, value in present.items() if name not in names}
+    return {**kept, **{name: body[name] for name in names if name in body}}
+
+
+def camel(name: str) -> str:
+    """A field's name as JSON has it."""
+    head, *tail = name.strip().split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def merged(present: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """*present* after BigQuery's ``patch``: null takes a field or a label away (RFC 7396)."""
+    result = {name: value for name, value in {**present, **patch}.items() if value is not None}
+    if isinstance(patch.get("labels"), Mapping):
+        labels = {**(present.get("labels") or {}), **patch["labels"]}
+        result["labels"] = {name: value for name, value in labels.items() if value is not None}
+    return {name: value for name, value in result.items() if value != {}}
+
+
 def page(
     call: Call, items: Sequence[T], size_name: str = "pageSize"
 ) -> tuple[Sequence[T], dict[str, str]]:

@@ -21,6 +21,7 @@ class Call:
     query: Mapping[str, str]
     body: Any
     identity: Identity
+    if_match: str | None = None
 
     def __getitem__(self, name: str) -> str:
         return self.params[name]

@@ -7,7 +7,7 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rehearsal.google.access import Access, Policy
@@ -27,12 +27,13 @@ _SETTINGS = {
 
 @dataclass
 class Version:
-    """One version; a destroyed one has no data."""
+    """One version; a destroyed one has no data. *doomed* is when it is to be destroyed, if ever."""
 
     name: str
     created: datetime
     data: bytes = field(repr=False)
     state: str = "ENABLED"
+    doomed: datetime | None = None
 
     def resource(self) -> dict[str, Any]:
         """The version as the API shows it: without the data."""
@@ -42,7 +43,14 @@ class Version:
             "state": self.state,
             "etag": f'"{self.state.lower()}"',
             "replicationStatus": {"automatic": {}},
+            **({"scheduledDestroyTime": rfc3339(self.doomed)} if self.doomed else {}),
         }
+
+    def put(self, state: str) -> None:
+        """Enter *state*, which ends any wait for another one."""
+        self.state, self.doomed = state, None
+        if state == "DESTROYED":
+            self.data = b""
 
 
 @dataclass
@@ -108,6 +116,9 @@ class Secrets:
         self._access.require(call.identity, permission, refusal, *policies)
         if secret is None:
             raise not_found(f"Secret [{name}] not found.")
+        for version in secret.versions:
+            if version.doomed is not None and version.doomed <= self._clock():
+                version.put("DESTROYED")
         return secret
 
     def _version(self, call: Call, permission: str) -> Version:
@@ -218,7 +229,7 @@ class Secrets:
         version = self._version(call, permission)
         if version.state == "DESTROYED":
             raise failed_precondition(f"Secret Version [{version.name}] is in DESTROYED state.")
-        version.state = state
+        version.put(state)
         return version.resource()
 
     def _enable(self, call: Call) -> dict[str, Any]:
@@ -228,9 +239,18 @@ class Secrets:
         return self._change(call, "secretmanager.versions.disable", "DISABLED")
 
     def _destroy(self, call: Call) -> dict[str, Any]:
-        shown = self._change(call, "secretmanager.versions.destroy", "DESTROYED")
-        self._version(call, "secretmanager.versions.destroy").data = b""
-        return shown
+        """Destroy a version; where the secret has a `versionDestroyTtl`, only disable it till then.
+
+        Source: https://cloud.google.com/secret-manager/docs/delay-destruction-of-secret-versions
+        """
+        permission = "secretmanager.versions.destroy"
+        delay = self._secret(call, permission).settings.get("versionDestroyTtl")
+        if not delay:
+            return self._change(call, permission, "DESTROYED")
+        self._change(call, permission, "DISABLED")
+        version = self._version(call, permission)
+        version.doomed = self._clock() + timedelta(seconds=float(delay.rstrip("s")))
+        return version.resource()
 
     def _get_policy(self, call: Call) -> dict[str, Any]:
         return self._secret(call, "secretmanager.secrets.getIamPolicy").policy.resource()

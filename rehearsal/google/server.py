@@ -40,7 +40,8 @@ class LocalGoogle:
 
     *aws_endpoint* is where S3 and STS of the other cloud are. *fail_transfers_of* may name, for a
     table, the error with which a transfer run into it is to fail. *services* are the APIs enabled
-    from the start; *clock* tells the time. Nothing but the database outlives ``stop()``.
+    from the start; *clock* tells the time; *port* is where to listen, 0 for any free port. Nothing
+    but the database outlives ``stop()``.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class LocalGoogle:
         fail_transfers_of: Callable[[str], str | None] | None = None,
         services: Collection[str] = DEFAULT_SERVICES,
         clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        port: int = 0,
     ) -> None:
         self.endpoint = ""
+        self._port = port
         self._cloud = Cloud(
             project,
             project_number,
@@ -72,9 +75,12 @@ class LocalGoogle:
         self._ready = threading.Event()
 
     def start(self) -> None:
-        """Open the database and listen on a free port; ``endpoint`` is set when this returns."""
+        """Listen and open the database; ``endpoint`` is set when this returns.
+
+        Raises OSError when the port is taken.
+        """
+        listener = socket.create_server(("127.0.0.1", self._port))
         self._cloud.open()
-        listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._thread = threading.Thread(
             target=self._serve, args=(listener.detach(),), name="local-google", daemon=True
@@ -164,9 +170,14 @@ class LocalGoogle:
             params["project"] = self._cloud.project.resolve(params["project"])
         if route.service is not None:
             self._cloud.project.require_service(route.service)
-        query = dict(request.query_params)
         call = Call(
-            request.method, request.url.path, params, query, _parsed(request, body), identity
+            request.method,
+            request.url.path,
+            params,
+            dict(request.query_params),
+            _parsed(request, body),
+            identity,
+            request.headers.get("if-match"),
         )
         return route.handler(call)
 

@@ -16,7 +16,7 @@ from rehearsal.google.catalog import Catalog, Table
 from rehearsal.google.datasets import dataset_denied, table_denied
 from rehearsal.google.encoding import row_of, timestamps_of
 from rehearsal.google.errors import invalid
-from rehearsal.google.resources import check_keys, check_labels, milliseconds, page
+from rehearsal.google.resources import check_keys, check_labels, merged, milliseconds, page
 from rehearsal.google.routing import NO_CONTENT, Call, Json, Router
 from rehearsal.google.schema import Field, fields_from_resource, quoted
 
@@ -117,8 +117,9 @@ class Tables:
     def _patch(self, call: Call) -> dict[str, Any]:
         table = self._table(call, "bigquery.tables.update")
         body = call.json()
-        merged = {**table.settings, **{k: v for k, v in body.items() if k in _SETTINGS}}
-        return self._write(table, {**body, **merged})
+        outputs = {k: v for k, v in body.items() if k not in _SETTINGS}
+        settings = {k: v for k, v in body.items() if k in _SETTINGS}
+        return self._write(table, {**outputs, **merged(table.settings, settings)})
 
     def _update(self, call: Call) -> dict[str, Any]:
         return self._write(self._table(call, "bigquery.tables.update"), call.json())

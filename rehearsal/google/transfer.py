@@ -19,7 +19,7 @@ from rehearsal.google.catalog import Catalog, Dataset
 from rehearsal.google.errors import ApiError, denied, failed_precondition, invalid, not_found
 from rehearsal.google.iam import Accounts
 from rehearsal.google.project import Project
-from rehearsal.google.resources import check_keys, page, parse_rfc3339
+from rehearsal.google.resources import camel, check_keys, page, parse_rfc3339
 from rehearsal.google.routing import Call, Router
 from rehearsal.google.transfer_params import (
     DATA_SOURCE,
@@ -196,6 +196,11 @@ class Transfers:
             call.identity, actas, _denied(actas, f"serviceAccounts/{email}"), account.policy
         )
         self._require_agent(email)
+        self._require_owner(email, dataset)
+        return email
+
+    def _require_owner(self, email: str, dataset: Dataset) -> None:
+        """The owner needs permissions of its own."""
         owner = service_account_identity(email)
         missing = [
             p for p in _OWNER_PERMISSIONS if not self._access.allowed(owner, p, dataset.policy())
@@ -206,7 +211,6 @@ class Transfers:
                 f"{dataset.id} needs: {', '.join(missing)}",
                 reason="forbidden",
             )
-        return email
 
     def _require_agent(self, email: str) -> None:
         """The service's agent must be able to get tokens of the owner."""
@@ -254,7 +258,7 @@ class Transfers:
         config = self._config(call, "bigquery.transfers.update")
         body = call.json()
         check_keys(body, _WRITABLE | _OUTPUT, "transfer_config")
-        mask = [_camel(name) for name in call.query.get("updateMask", "").split(",") if name]
+        mask = [camel(name) for name in call.query.get("updateMask", "").split(",") if name]
         if not mask:
             raise invalid("The update mask must name the fields to change.")
         settings = dict(config.settings)
@@ -265,7 +269,7 @@ class Transfers:
         updated.on_demand = _on_demand(updated.settings)
         with self._lock:
             self._configs[call["config"]] = updated
-        self._grant_agent(self._catalog.dataset(config.dataset))
+        self._grant_agent(self._catalog.dataset(updated.dataset))
         return updated.resource()
 
     def _change(
@@ -283,6 +287,8 @@ class Transfers:
             return {"display_name": str(body.get("displayName", ""))}
         if name == "serviceAccountName":
             return {"service_account": self._owner(call, self._catalog.dataset(config.dataset))}
+        if name == "destinationDatasetId":
+            return {"dataset": self._destination(config, str(body.get(name, "")))}
         if name in _KEPT:
             if body.get(name) is None:
                 settings.pop(name, None)
@@ -290,6 +296,13 @@ class Transfers:
                 settings[name] = body[name]
             return {}
         raise invalid(f"The field {name} of a transfer configuration cannot be updated.")
+
+    def _destination(self, config: TransferConfig, name: str) -> str:
+        """Another dataset for *config*, whose owner needs the same permissions there."""
+        dataset = self._catalog.dataset(name)
+        _require_location(config.location, dataset)
+        self._require_owner(config.service_account, dataset)
+        return dataset.id
 
     def _delete(self, call: Call) -> dict[str, Any]:
         self._config(call, "bigquery.transfers.update")
@@ -415,11 +428,6 @@ def _require_location(location: str, dataset: Dataset) -> None:
 
 def _on_demand(body: Mapping[str, Any]) -> bool:
     return bool((body.get("scheduleOptions") or {}).get("disableAutoScheduling"))
-
-
-def _camel(name: str) -> str:
-    head, *tail = name.strip().split("_")
-    return head + "".join(part.capitalize() for part in tail)
 
 
 def _changed_params(present: S3Params, wanted: Any) -> S3Params:

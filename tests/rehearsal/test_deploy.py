@@ -21,8 +21,8 @@ from google.cloud import bigquery
 
 from rehearsal import cli, comparison, deploy, drivers, sample, stage
 from rehearsal.errors import BadInput
+from tests.rehearsal.drivers.test_registry import registered
 from tests.rehearsal.playing import once
-from tests.rehearsal.test_drivers import registered
 
 NO_CLOUDS: Any = drivers.Clouds(aws=object(), google=object())  # type: ignore[arg-type]
 SHOP = "local-project.ferry_local_rds_data"

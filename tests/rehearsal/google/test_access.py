@@ -196,6 +196,15 @@ def test_a_stale_policy_is_refused(world, refused) -> None:
     assert error.value.code == 409
 
 
+def test_a_member_that_is_gone_does_not_hinder_others(world) -> None:
+    world.enable()
+    email = world.account("shop-gone", "roles/bigquery.jobUser")
+    world.api("DELETE", f"{PROJECT}/serviceAccounts/{email}")
+    world.grant(PROJECT, "roles/bigquery.user", "user:a@example.com")
+    roles = [b["role"] for b in world.api("POST", f"{PROJECT}:getIamPolicy")["bindings"]]
+    assert "roles/bigquery.user" in roles
+
+
 def test_conditions_are_refused_and_not_ignored(world, refused) -> None:
     binding = {
         "role": "roles/bigquery.jobUser",

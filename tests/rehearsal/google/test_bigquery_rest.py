@@ -57,9 +57,31 @@ def test_patch_changes_what_it_names_and_put_replaces(world) -> None:
     path = f"{DATASETS}/shop_data"
     world.api("PATCH", path, {"description": "d", "labels": {"a": "b"}})
     patched = world.api("PATCH", path, {"labels": {"team": "data"}})
-    assert (patched["description"], patched["labels"]) == ("d", {"team": "data"})
+    assert (patched["description"], patched["labels"]) == ("d", {"a": "b", "team": "data"})
+    assert world.api("PATCH", path, {"labels": {"a": None}})["labels"] == {"team": "data"}
     assert "description" not in world.api("PATCH", path, {"description": None})
     assert "labels" not in world.api("PUT", path, {"description": "e"})
+
+
+def test_a_dataset_that_somebody_else_changed_is_not_written_over(world, refused) -> None:
+    path = f"{DATASETS}/shop_data"
+    read = {"headers": {"If-Match": world.api("GET", path)["etag"]}}
+    world.api("PATCH", path, {"description": "first"}, **read)
+    with pytest.raises(refused, match="Precondition") as error:
+        world.api("PATCH", path, {"description": "second"}, **read)
+    assert error.value.code == 412
+    # Without the header, the last one wins.
+    assert world.api("PATCH", path, {"description": "third"})["description"] == "third"
+
+
+def test_the_entry_of_an_account_that_is_gone_may_stay(world) -> None:
+    world.enable()
+    email = world.account("shop-reader")
+    entry = {"role": "READER", "userByEmail": email}
+    world.api("PATCH", f"{DATASETS}/shop_data", {"access": [entry]})
+    world.api("DELETE", f"/v1/projects/shop-analytics/serviceAccounts/{email}")
+    more = [entry, {"role": "READER", "userByEmail": "ada@example.com"}]
+    assert world.api("PATCH", f"{DATASETS}/shop_data", {"access": more})["access"] == more
 
 
 def test_access_entries_take_the_basic_names(world, refused) -> None:

@@ -245,6 +245,20 @@ def test_pool_ids_are_checked(world, refused) -> None:
             world.api("POST", f"{POOLS}?workloadIdentityPoolId={pool_id}", {})
 
 
+def test_the_update_mask_decides_what_changes(world) -> None:
+    world.enable()
+    name = provider(world)["response"]["name"]
+    for path in (f"{POOLS}/shop-prod", f"/v1/{name}"):
+        body = {"description": "d", "displayName": "n", "disabled": True}
+        changed = world.api("PATCH", f"{path}?updateMask=description,disabled", body)["response"]
+        assert (changed["description"], changed["disabled"]) == ("d", True)
+        assert changed.get("displayName") != "n"
+        cleared = world.api("PATCH", f"{path}?updateMask=description", {})["response"]
+        assert (cleared.get("description"), cleared["disabled"]) == (None, True)
+    mapped = world.api("PATCH", f"/v1/{name}?updateMask=attributeMapping", {})["response"]
+    assert mapped["attributeMapping"]["google.subject"] == "assertion.arn"
+
+
 def test_the_sts_api_must_be_enabled(world, functions, sign_in) -> None:
     world.api("POST", "/v1/projects/shop-analytics/services/sts.googleapis.com:disable", {})
     with pytest.raises(google.auth.exceptions.GoogleAuthError, match="SERVICE_DISABLED"):

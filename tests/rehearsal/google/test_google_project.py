@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -73,6 +74,23 @@ def test_a_secret_keeps_its_versions(world, refused) -> None:
         world.api("GET", f"/v1/{secret['name']}")
 
 
+def test_a_version_may_be_destroyed_later(start, refused) -> None:
+    now = [datetime(2026, 1, 1, tzinfo=timezone.utc)]
+    world = start(clock=lambda: now[0])
+    world.enable()
+    name = world.api("POST", f"{SECRETS}?secretId=s", {**AUTOMATIC, "versionDestroyTtl": "86400s"})[
+        "name"
+    ]
+    path = f"/v1/{name}/versions/1"
+    world.api("POST", f"/v1/{name}:addVersion", {"payload": {"data": encoded("x")}})
+    doomed = world.api("POST", f"{path}:destroy", {})
+    assert (doomed["state"], doomed["scheduledDestroyTime"][:10]) == ("DISABLED", "2026-01-02")
+    assert "scheduledDestroyTime" not in world.api("POST", f"{path}:enable", {})
+    world.api("POST", f"{path}:destroy", {})
+    now[0] += timedelta(days=1)
+    assert world.api("GET", path)["state"] == "DESTROYED"
+
+
 def test_only_an_accessor_reads_a_secret(world, refused) -> None:
     world.enable()
     email = world.account("shop-load")
@@ -123,6 +141,18 @@ def test_service_accounts(world, refused) -> None:
     with pytest.raises(refused) as error:
         world.api("GET", f"{path}/{email}")
     assert error.value.code == 404
+
+
+def test_the_update_mask_of_an_account(world) -> None:
+    world.enable()
+    path = f"{PROJECT}/serviceAccounts/{world.account('shop-load')}"
+    both = {"displayName": "d", "description": "e"}
+    assert world.api("PATCH", path, {"serviceAccount": both})["description"] == "e"
+    only = {"serviceAccount": {"displayName": "n", "description": "n"}, "updateMask": "displayName"}
+    changed = world.api("PATCH", path, only)
+    assert (changed["displayName"], changed["description"]) == ("n", "e")
+    cleared = world.api("PATCH", path, {"serviceAccount": {}, "updateMask": "description"})
+    assert (cleared["displayName"], cleared["description"]) == ("n", "")
 
 
 def test_custom_roles_are_changed_and_checked(world, refused) -> None:

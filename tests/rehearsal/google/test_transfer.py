@@ -161,6 +161,19 @@ def test_the_update_mask_decides_what_changes(world, owner, refused, users, aws)
         world.api("PATCH", f"{path}?updateMask=params", {"params": config["params"]})
 
 
+def test_a_transfer_may_go_into_another_dataset_that_its_owner_can_write(
+    world, owner, refused
+) -> None:
+    path = f"/v1/{world.config(owner)['name']}?updateMask=destinationDatasetId"
+    world.dataset("shop_other")
+    world.dataset("far_away", location="US")
+    changed = world.api("PATCH", path, {"destinationDatasetId": "shop_other"})
+    assert changed["destinationDatasetId"] == "shop_other"
+    for dataset, told in (("nowhere", "Not found"), ("far_away", "in location eu when")):
+        with pytest.raises(refused, match=told):
+            world.api("PATCH", path, {"destinationDatasetId": dataset})
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("data_path", "s3://b/*"), ("destination_table_name_template", "other")]
 )

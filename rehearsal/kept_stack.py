@@ -1,0 +1,186 @@
+"""The commands that use the real Pulumi engine: `deploy`, `destroy`, `pulumi`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from rich.console import Console
+
+from rehearsal import cast, engine, kept, report, scenario, stack_file, stage
+from rehearsal.deploy import Deployment
+from rehearsal.errors import BadInput, RehearsalFailed
+from rehearsal.kept import Kept
+from rehearsal.progress import Progress
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_FOLDER = _PROJECT / ".rehearsal"
+_BUCKET = "aws:s3/bucket:Bucket"
+
+
+def deploy(options: argparse.Namespace, errors: Console) -> int:
+    """Start or find the clouds, `pulumi up`, play a day; returns the exit status."""
+    progress = Progress(errors)
+    folder = _FOLDER / options.stack
+    engine.cli(_PROJECT)
+    scenario.package_handlers(_PROJECT, progress)
+    with tempfile.TemporaryDirectory(prefix="data-ferry-") as samples:
+        played = cast.of_stack(
+            _PROJECT, Path(samples), options.stack, options.source, options.engine
+        )
+        clouds = _clouds(options, folder, progress)
+    workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
+    workspace.configure(options.stack, _config(played.config))
+    status = _pulumi(workspace, options.stack, ["up", "--yes", "--skip-preview"])
+    if status != 0:
+        raise RehearsalFailed(f"pulumi up failed; look around, then `{_again('destroy', options)}`")
+    good = True
+    if options.play:
+        outcome = clouds.play(deployment(workspace, options.stack), progress)
+        report.show(outcome, report.console())
+        good = outcome.is_good
+    errors.print(_what_next(clouds, options), markup=False, highlight=False)
+    return 0 if good else 1
+
+
+def destroy(options: argparse.Namespace, errors: Console) -> int:
+    """Empty the buckets, `pulumi destroy`, end the clouds; returns the exit status."""
+    folder = _FOLDER / options.stack
+    clouds = kept.find(folder)
+    if clouds is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        errors.print(f"No clouds are up for stack {options.stack}; nothing is left to destroy.")
+        return 0
+    workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
+    for bucket in _buckets(workspace, options.stack):
+        gone = _empty(clouds, bucket)
+        errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
+    status = _pulumi(workspace, options.stack, ["destroy", "--yes", "--skip-preview"])
+    if status != 0:
+        raise RehearsalFailed("pulumi destroy failed; the clouds stay up to be looked at")
+    kept.stop(folder)
+    shutil.rmtree(folder)
+    errors.print("Both clouds have ended; nothing is left.")
+    return 0
+
+
+def pulumi(options: argparse.Namespace, errors: Console) -> int:
+    """Run a pulumi command on the clouds that are up for the stack, else on new ones."""
+    folder = _FOLDER / options.stack
+    clouds = kept.find(folder)
+    if clouds is not None:
+        workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
+        return _pulumi(workspace, options.stack, options.arguments)
+    engine.cli(_PROJECT)
+    scenario.package_handlers(_PROJECT, Progress(errors))
+    with tempfile.TemporaryDirectory(prefix="data-ferry-") as temporary:
+        new = Path(temporary)
+        played = cast.of_stack(_PROJECT, new, options.stack, None, None)
+        with stage.built(played, new / "bigquery.duckdb") as up:
+            workspace = _workspace(new, up.aws.endpoint, up.google.endpoint, up.aws.region)
+            workspace.configure(options.stack, _config(played.config))
+            return _pulumi(workspace, options.stack, options.arguments)
+
+
+def deployment(workspace: engine.Workspace, stack: str) -> Deployment:
+    """Return what the engine says is deployed: how many resources, and the stack's outputs."""
+    found = Deployment(stack)
+    for resource in state(workspace, stack):
+        package = resource["type"].partition(":")[0]
+        if resource.get("custom") and package in found.resources:
+            found.resources[package] += 1
+    found.outputs = json.loads(workspace.ask("stack", "output", "--json", "--stack", stack))
+    return found
+
+
+def state(workspace: engine.Workspace, stack: str) -> list[dict[str, Any]]:
+    """Return the resources in the state of *stack*."""
+    exported = json.loads(workspace.ask("stack", "export", "--stack", stack))
+    resources: list[dict[str, Any]] = exported["deployment"].get("resources", [])
+    return resources
+
+
+def _clouds(options: argparse.Namespace, folder: Path, progress: Progress) -> Kept:
+    clouds = kept.find(folder)
+    if clouds is not None:
+        if options.source is not None or options.engine is not None:
+            raise BadInput(
+                [
+                    "--source, --engine: the clouds are up with another source; "
+                    f"`{_again('destroy', options)}` first"
+                ]
+            )
+        return clouds
+    # What an earlier one left of state is about clouds that are gone.
+    shutil.rmtree(folder, ignore_errors=True)
+    given = {"--source": options.source, "--engine": options.engine}
+    chosen = [word for name, value in given.items() if value for word in (name, value)]
+    with progress.act("clouds", "Starting both clouds"):
+        return kept.start(folder, options.stack, chosen, progress.say)
+
+
+def _workspace(folder: Path, aws: str, google: str, region: str) -> engine.Workspace:
+    variables = engine.environment_of(aws, google, region)
+    workspace = engine.Workspace(_PROJECT, folder, variables)
+    workspace.prepare()
+    return workspace
+
+
+def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stack's configuration for clouds that are where the environment says."""
+    return stack_file.with_option(
+        stack_file.without_endpoints(dict(config)),
+        stack_file.HANDLERS,
+        path=stack_file.LOCAL_PACKAGES,
+    )
+
+
+def _pulumi(workspace: engine.Workspace, stack: str, arguments: list[str]) -> int:
+    return workspace.run(*engine.arguments_for(arguments, stack)).returncode
+
+
+def _buckets(workspace: engine.Workspace, stack: str) -> list[str]:
+    return [each["id"] for each in state(workspace, stack) if each["type"] == _BUCKET]
+
+
+def _empty(clouds: Kept, bucket: str) -> int:
+    """Delete every object, as someone must before a bucket can be destroyed; returns how many."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=clouds.aws,
+        region_name=clouds.region,
+        aws_access_key_id=engine.AWS_KEY,
+        aws_secret_access_key=engine.AWS_KEY,
+    )
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+    return len(keys)
+
+
+def _again(command: str, options: argparse.Namespace) -> str:
+    stack = "" if options.stack == "local" else f" --stack {options.stack}"
+    return f"python -m rehearsal {command}{stack}"
+
+
+def _what_next(clouds: Kept, options: argparse.Namespace) -> str:
+    stack = "" if options.stack == "local" else f" --stack {options.stack}"
+    where = report.endpoints(
+        aws=clouds.aws,
+        google=clouds.google,
+        account=clouds.account,
+        region=clouds.region,
+        project=clouds.project,
+    )
+    return (
+        f"\nEverything is up, to be looked at:\n\n{where}\n"
+        f"pulumi  .venv/bin/python -m rehearsal pulumi{stack} -- stack\n\n"
+        f"`make down STACK={options.stack}` destroys it and ends the clouds."
+    )

@@ -1,0 +1,229 @@
+"""The real engine, as the tests use it: commands run, events read, state looked at."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rehearsal import cast, engine, kept_stack, scenario, stack_file, stage
+from rehearsal.deploy import Deployment
+from rehearsal.outcome import Outcome
+from rehearsal.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_PATIENCE_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the engine does, or would do, with one resource."""
+
+    op: str
+    type: str
+    name: str
+    urn: str
+    diff: Mapping[str, str]
+    """Property path -> kind (`update`, `add-replace`, ...)."""
+
+    @property
+    def short(self) -> str:
+        """`Table shop.users`: enough for a person to know it by."""
+        return f"{self.type.rsplit(':', 1)[-1]} {self.name}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A pulumi command as it ended."""
+
+    status: int
+    text: str
+    events: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def steps(self) -> list[Step]:
+        """All steps, in the order in which they began."""
+        return [
+            _step(event["resourcePreEvent"]["metadata"])
+            for event in self.events
+            if "resourcePreEvent" in event
+        ]
+
+    @property
+    def done(self) -> list[Step]:
+        """All steps, in the order in which they were done."""
+        return [
+            _step(event["resOutputsEvent"]["metadata"])
+            for event in self.events
+            if "resOutputsEvent" in event
+        ]
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that change something of a resource with a provider."""
+        return [
+            step
+            for step in self.steps
+            if step.op not in ("same", "read", "refresh") and step.type.startswith(("aws:", "gcp:"))
+        ]
+
+    def short(self, *ops: str) -> set[str]:
+        """The resources with one of these operations."""
+        return {step.short for step in self.changes if step.op in ops}
+
+    @property
+    def messages(self) -> list[str]:
+        """What the engine warns of, and its errors."""
+        return [
+            event["diagnosticEvent"]["message"]
+            for event in self.events
+            if event.get("diagnosticEvent", {}).get("severity") in ("warning", "error")
+        ]
+
+    def succeeded(self) -> Run:
+        """Assert that it ended well; returns itself."""
+        assert self.status == 0, "\n".join(self.messages) or self.text[-5000:]
+        return self
+
+
+def _step(metadata: Mapping[str, Any]) -> Step:
+    diff = {path: each["diffKind"] for path, each in (metadata.get("detailedDiff") or {}).items()}
+    urn = metadata["urn"]
+    return Step(metadata["op"], metadata["type"], urn.split("::", 3)[3], urn, diff)
+
+
+@dataclass
+class Stack:
+    """A stack of the project on running clouds, in a workspace of its own."""
+
+    name: str
+    workspace: engine.Workspace
+    clouds: stage.Stage
+    cast: cast.Cast
+    config: dict[str, Any]
+
+    def set(self, **changes: Any) -> None:
+        """Change the configuration: `snapshot={"prefix": "x"}` sets a key of a mapping."""
+        for key, value in changes.items():
+            full = f"data-ferry:{key}"
+            old = self.config.get(full)
+            merged = {**old, **value} if isinstance(old, dict) else value
+            self.config = {**self.config, full: copy.deepcopy(merged)}
+        self.workspace.configure(self.name, self.config)
+
+    def pulumi(self, *arguments: str) -> Run:
+        """Run a command that tells its events as JSON."""
+        done = subprocess.run(
+            [
+                str(engine.cli(ROOT)),
+                *engine.arguments_for(arguments, self.name),
+                "--json",
+            ],
+            cwd=self.workspace.folder,
+            env={**self.workspace.environment(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout + done.stderr, list(events_in(done.stdout)))
+
+    def preview(self, *arguments: str) -> Run:
+        return self.pulumi("preview", *arguments)
+
+    def up(self, *arguments: str) -> Run:
+        return self.pulumi("up", "--yes", "--skip-preview", *arguments)
+
+    def refresh(self, *arguments: str) -> Run:
+        return self.pulumi("refresh", "--yes", "--skip-preview", *arguments)
+
+    def destroy(self, *arguments: str) -> Run:
+        return self.pulumi("destroy", "--yes", "--skip-preview", *arguments)
+
+    def plain(self, *arguments: str) -> Run:
+        """Run a command as a person does, and take what it prints."""
+        done = subprocess.run(
+            [str(engine.cli(ROOT)), *engine.arguments_for(arguments, self.name)],
+            cwd=self.workspace.folder,
+            env=self.workspace.environment(),
+            text=True,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_SECONDS,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout + done.stderr, [])
+
+    def export(self, *arguments: str) -> dict[str, Any]:
+        """Return the state: its `deployment`."""
+        told = self.workspace.ask("stack", "export", "--stack", self.name, *arguments)
+        deployment: dict[str, Any] = json.loads(told)["deployment"]
+        return deployment
+
+    def resources(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the resources in the state."""
+        found: list[dict[str, Any]] = self.export(*arguments).get("resources", [])
+        return found
+
+    def counts(self) -> Counter[str]:
+        """Return how many resources of each package are in the state."""
+        kinds = (each["type"].partition(":")[0] for each in self.resources() if each.get("custom"))
+        return Counter(kind for kind in kinds if kind in ("aws", "gcp"))
+
+    def deployment(self) -> Deployment:
+        return kept_stack.deployment(self.workspace, self.name)
+
+    def play_day(self) -> Outcome:
+        """Let a day go by: snapshot, export, load."""
+        quiet = Progress(Console(quiet=True))
+        return scenario.play_day(self.cast, self.clouds, self.deployment(), quiet)
+
+    def empty_buckets(self) -> None:
+        """What has to be done by hand before a bucket can be destroyed."""
+        s3 = self.clouds.aws.client("s3")
+        for bucket in s3.list_buckets()["Buckets"]:
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
+            for found in [item for page in pages for item in page.get("Contents", [])]:
+                s3.delete_object(Bucket=bucket["Name"], Key=found["Key"])
+
+
+def events_in(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the events of a JSON stream, without the other lines that a program may print."""
+    for line in text.splitlines():
+        if line.startswith("{") and '"timestamp"' in line:
+            yield json.loads(line)
+
+
+@contextmanager
+def stack_on_clouds(folder: Path, name: str, **changes: Any) -> Iterator[Stack]:
+    """Start both clouds for a committed stack, with a new workspace and an empty state."""
+    config = stack_file.load(ROOT, name)
+    played = cast.from_sample(config, None, ROOT, folder)
+    with stage.built(played, folder / "bigquery.duckdb") as clouds:
+        variables = engine.environment_of(
+            clouds.aws.endpoint, clouds.google.endpoint, clouds.aws.region
+        )
+        workspace = engine.Workspace(ROOT, folder / "workspace", variables)
+        workspace.prepare()
+        stack = Stack(name, workspace, clouds, played, _fitted(played.config))
+        stack.set(**changes)
+        yield stack
+
+
+def _fitted(config: Mapping[str, Any]) -> dict[str, Any]:
+    return stack_file.with_option(
+        stack_file.without_endpoints(dict(config)),
+        stack_file.HANDLERS,
+        path=stack_file.LOCAL_PACKAGES,
+    )
