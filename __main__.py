@@ -175,7 +175,7 @@ dataset = Dataset(
         project=bigquery.project,
         dataset_id=bigquery.dataset,
         location=bigquery.location,
-        description=f"Tables of {', '.join(exports)}, replaced by every snapshot export",
+        description="Tables of RDS and Aurora databases, replaced by every snapshot export",
         protect=production,
         writers={
             "transfer": Writer(

@@ -27,7 +27,8 @@ from rehearsal.provider.__main__ import PACKAGES, version_of
 # no secret one.
 _PASSPHRASE = "rehearsal"  # noqa: S105
 AWS_KEY = "test"
-_PLUGINS = Path(__file__).parent / "provider"
+_ROOT = Path(__file__).resolve().parent.parent
+_PLUGINS = _ROOT / "rehearsal" / "provider"
 # What belongs to the user's accounts must not decide anything here.
 _FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "PULUMI_")
 
@@ -42,9 +43,12 @@ _GOOGLE_ENDPOINTS = {
 }
 
 
-def cli(project: Path) -> Path:
-    """Return the `pulumi` to use: the one `make pulumi` provides, else the one on the PATH."""
-    provided = project / ".tools" / "bin" / "pulumi"
+def cli() -> Path:
+    """Return the `pulumi` to use: the one `make pulumi` provides, else the one on the PATH.
+
+    Raises BadInput where there is none.
+    """
+    provided = _ROOT / ".tools" / "bin" / "pulumi"
     found = str(provided) if provided.is_file() else shutil.which("pulumi")
     if found is None:
         raise BadInput(["there is no pulumi here; `make pulumi` provides one"])
@@ -97,15 +101,19 @@ class Workspace:
         path = self.folder / f"Pulumi.{stack}.yaml"
         known = yaml.safe_load(path.read_text()) if path.exists() else {}
         path.write_text(yaml.safe_dump({**known, "config": dict(config)}, sort_keys=False))
-        if not any(each["name"] == stack for each in json.loads(self.ask("stack", "ls", "--json"))):
+        if not self.has(stack):
             self.ask("stack", "init", stack)
+
+    def has(self, stack: str) -> bool:
+        """Say whether there is a state of *stack*, be it an empty one."""
+        return any(each["name"] == stack for each in json.loads(self.ask("stack", "ls", "--json")))
 
     def run(
         self, *arguments: str, output: int | IO[str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run `pulumi` here and return how it ended; *output* takes both of its streams."""
         return subprocess.run(
-            [str(cli(self.project)), *arguments],
+            [str(cli()), *arguments],
             cwd=self.folder,
             env=self.environment(),
             text=True,
@@ -118,7 +126,7 @@ class Workspace:
     def start(self, *arguments: str, output: IO[str]) -> subprocess.Popen[str]:
         """Start `pulumi` here, as the leader of a process group of its own."""
         return subprocess.Popen(
-            [str(cli(self.project)), *arguments],
+            [str(cli()), *arguments],
             cwd=self.folder,
             env=self.environment(),
             text=True,
@@ -131,7 +139,7 @@ class Workspace:
     def ask(self, *arguments: str) -> str:
         """Run `pulumi` and return its standard output; raises RuntimeError where it fails."""
         answer = subprocess.run(
-            [str(cli(self.project)), *arguments],
+            [str(cli()), *arguments],
             cwd=self.folder,
             env=self.environment(),
             text=True,

@@ -6,6 +6,7 @@ takes orders on a connection of 127.0.0.1 whose key is in that file: play a day,
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 
@@ -63,13 +65,27 @@ class Kept:
 def find(folder: Path) -> Kept | None:
     """Return the clouds that *folder* tells of, if they are still up."""
     try:
-        kept = Kept(**json.loads((folder / _FILE).read_text()))
-        # The process number may be another's by now; the key is nobody else's.
+        with (folder / _FILE).open() as told:
+            if not _is_held(told):
+                return None
+            kept = Kept(**json.load(told))
         with kept.call("ping") as line:
             line.recv()
-    except (OSError, EOFError, AuthenticationError):
+    except (OSError, EOFError, AuthenticationError, TypeError, ValueError):
         return None
     return kept
+
+
+def _is_held(told: IO[str]) -> bool:
+    """Say whether the process that wrote the file is still there.
+
+    One that was killed leaves its file behind, and its number and its port to others.
+    """
+    try:
+        fcntl.flock(told, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def start(folder: Path, stack: str, options: Sequence[str], says: Callable[[str], None]) -> Kept:
@@ -91,12 +107,17 @@ def start(folder: Path, stack: str, options: Sequence[str], says: Callable[[str]
             start_new_session=True,
         )
     end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        kept = find(folder)
-        if kept is not None:
-            return kept
-        says("Starting both clouds")
-        time.sleep(_LOOK_SECONDS)
+    try:
+        while time.monotonic() < end and process.poll() is None:
+            kept = find(folder)
+            if kept is not None:
+                return kept
+            says("Starting both clouds")
+            time.sleep(_LOOK_SECONDS)
+    except BaseException:
+        # Ctrl-C, most likely: nobody would know of clouds that come up after all.
+        process.terminate()
+        raise
     if process.poll() is None:
         process.kill()
     raise RehearsalFailed((folder / _LOG).read_text().strip() or "the clouds do not start")
@@ -212,10 +233,14 @@ def _listen(line: Connection, progress: Progress) -> Outcome:
 def _told(folder: Path, kept: Kept) -> Iterator[None]:
     path = folder / _FILE
     unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
-    unfinished.write_text(json.dumps(asdict(kept)))
-    unfinished.rename(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
+    with unfinished.open("w") as told:
+        fcntl.flock(told, fcntl.LOCK_EX)
+        told.write(json.dumps(asdict(kept)))
+        told.flush()
+        unfinished.rename(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

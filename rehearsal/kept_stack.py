@@ -28,12 +28,12 @@ def deploy(options: argparse.Namespace, errors: Console) -> int:
     """Start or find the clouds, `pulumi up`, play a day; returns the exit status."""
     progress = Progress(errors)
     folder = _FOLDER / options.stack
-    engine.cli(_PROJECT)
-    scenario.package_handlers(_PROJECT, progress)
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as samples:
         played = cast.of_stack(
             _PROJECT, Path(samples), options.stack, options.source, options.engine
         )
+        engine.cli()
+        scenario.package_handlers(_PROJECT, progress)
         clouds = _clouds(options, folder, progress)
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
     workspace.configure(options.stack, _config(played.config))
@@ -51,6 +51,8 @@ def deploy(options: argparse.Namespace, errors: Console) -> int:
 
 def destroy(options: argparse.Namespace, errors: Console) -> int:
     """Empty the buckets, `pulumi destroy`, end the clouds; returns the exit status."""
+    # What is no stack's name may be the way to another folder, and this one is deleted.
+    stack_file.load(_PROJECT, options.stack)
     folder = _FOLDER / options.stack
     clouds = kept.find(folder)
     if clouds is None:
@@ -58,16 +60,21 @@ def destroy(options: argparse.Namespace, errors: Console) -> int:
         errors.print(f"No clouds are up for stack {options.stack}; nothing is left to destroy.")
         return 0
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
-    for bucket in _buckets(workspace, options.stack):
-        gone = _empty(clouds, bucket)
-        errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
-    status = _pulumi(workspace, options.stack, ["destroy", "--yes", "--skip-preview"])
-    if status != 0:
-        raise RehearsalFailed("pulumi destroy failed; the clouds stay up to be looked at")
+    # A `deploy` that was interrupted early leaves clouds without a stack on them.
+    if workspace.has(options.stack):
+        _destroy(workspace, clouds, options.stack, errors)
     kept.stop(folder)
     shutil.rmtree(folder)
     errors.print("Both clouds have ended; nothing is left.")
     return 0
+
+
+def _destroy(workspace: engine.Workspace, clouds: Kept, stack: str, errors: Console) -> None:
+    for bucket in _buckets(workspace, stack):
+        gone = _empty(clouds, bucket)
+        errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
+    if _pulumi(workspace, stack, ["destroy", "--yes", "--skip-preview"]) != 0:
+        raise RehearsalFailed("pulumi destroy failed; the clouds stay up to be looked at")
 
 
 def pulumi(options: argparse.Namespace, errors: Console) -> int:
@@ -77,11 +84,11 @@ def pulumi(options: argparse.Namespace, errors: Console) -> int:
     if clouds is not None:
         workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
         return _pulumi(workspace, options.stack, options.arguments)
-    engine.cli(_PROJECT)
-    scenario.package_handlers(_PROJECT, Progress(errors))
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as temporary:
         new = Path(temporary)
         played = cast.of_stack(_PROJECT, new, options.stack, None, None)
+        engine.cli()
+        scenario.package_handlers(_PROJECT, Progress(errors))
         with stage.built(played, new / "bigquery.duckdb") as up:
             workspace = _workspace(new, up.aws.endpoint, up.google.endpoint, up.aws.region)
             workspace.configure(options.stack, _config(played.config))

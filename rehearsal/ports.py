@@ -27,6 +27,8 @@ class Ports:
             for key, port in ((AWS_ENDPOINTS, self.aws), (GOOGLE_ENDPOINT, self.google))
             if port and not _is_free(port)
         ]
+        if self.aws and self.aws == self.google:
+            taken = [f"{AWS_ENDPOINTS}, {GOOGLE_ENDPOINT}: both say port {self.aws}; change one"]
         if taken:
             raise BadInput(taken)
 
@@ -52,14 +54,24 @@ def _aws_urls(endpoints: Any) -> set[str]:
 
 def _port(key: str, urls: set[str]) -> int:
     """Return the one port of *urls*; 0 for none of them."""
-    found = {(parts.hostname, parts.port) for parts in map(urlsplit, urls)}
+    found = {_local_port(url) for url in urls}
     if not found:
         return 0
-    (host, port), *others = sorted(found, key=str)
-    if others or host not in ("127.0.0.1", "localhost") or port is None:
+    port, *others = found
+    if others or port is None:
         given = ", ".join(sorted(urls))
         raise BadInput([f"{key}: {given}: the local cloud needs one http://127.0.0.1:PORT for all"])
     return port
+
+
+def _local_port(url: str) -> int | None:
+    """Return the port where a server of plain HTTP on this machine would listen for *url*."""
+    try:
+        parts = urlsplit(url)
+        local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")
+        return parts.port if local else None
+    except ValueError:
+        return None
 
 
 def _is_free(port: int) -> bool:

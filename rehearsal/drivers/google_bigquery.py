@@ -31,7 +31,12 @@ _DATASET_DEFAULTS = {
 
 @driver
 class Dataset(Driver):
-    """A dataset; who may use it is the matter of other resources."""
+    """A dataset; who may use it is the matter of other resources, and yet not quite.
+
+    `accesses` is an output: the access list as of the last refresh. An update writes the dataset
+    whole, with that list, as the official provider does: what was granted since then is taken back
+    (github.com/pulumi/pulumi-gcp/issues/3908).
+    """
 
     token = "gcp:bigquery/dataset:Dataset"  # noqa: S105  # a type token
     required = "datasetId project"
@@ -46,8 +51,10 @@ class Dataset(Driver):
             "location": inputs.get("location", "US"),
             **picked(_DATASET_SETTINGS, inputs),
         }
-        clouds.google.send("POST", f"{_API}/projects/{project}/datasets", body)
-        return Created(f"projects/{project}/datasets/{dataset}", dict(inputs))
+        made = clouds.google.send("POST", f"{_API}/projects/{project}/datasets", body)
+        return Created(
+            f"projects/{project}/datasets/{dataset}", {**inputs, "accesses": made["access"]}
+        )
 
     def read(self, clouds: Clouds, identifier: str, known: Inputs) -> Outputs | None:
         """Read location and settings."""
@@ -57,31 +64,28 @@ class Dataset(Driver):
             return None
         actual = {name: dataset.get(name) for name in _DATASET_SETTINGS}
         actual["location"] = as_known(known, "location", dataset["location"], str.lower)
-        return {**told(known, actual, _DATASET_DEFAULTS), **parts}
+        accesses = as_known(known, "accesses", dataset["access"], _entries)
+        return {**told(known, actual, _DATASET_DEFAULTS), **parts, "accesses": accesses}
 
     def update(self, clouds: Clouds, identifier: str, inputs: Inputs, known: Inputs) -> Outputs:
-        """Change the settings that differ, and leave the access list alone.
-
-        The official provider PUTs the dataset with the access list of its state, which takes back
-        what was granted since (github.com/pulumi/pulumi-gcp/issues/3908). That is not played here.
-        """
+        """Put the dataset anew, with the access list of the last refresh."""
         body = {
-            name: inputs.get(name)
-            for name in changed(_DATASET_SETTINGS, known, inputs)
-            if name != "labels"
+            "datasetReference": {"projectId": inputs["project"], "datasetId": inputs["datasetId"]},
+            "access": known["accesses"],
+            **picked(_DATASET_SETTINGS, inputs),
         }
-        old, new = known.get("labels", {}), inputs.get("labels", {})
-        if old != new:
-            # A patch keeps the labels it does not name; null takes one away.
-            body["labels"] = {**dict.fromkeys(old), **new}
-        if body:
-            clouds.google.send("PATCH", f"{_API}/{identifier}", body)
-        return dict(inputs)
+        clouds.google.send("PUT", f"{_API}/{identifier}", body)
+        return {**inputs, "accesses": known["accesses"]}
 
     def delete(self, clouds: Clouds, identifier: str, known: Inputs) -> None:
         """Delete the dataset; BigQuery refuses one with tables without deleteContentsOnDestroy."""
         contents = "true" if known.get("deleteContentsOnDestroy") else "false"
         send_if_there(clouds, "DELETE", f"{_API}/{identifier}?deleteContents={contents}")
+
+
+def _entries(accesses: Any) -> list[str]:
+    """An access list as what it says: the order of its entries means nothing."""
+    return sorted(json.dumps(entry, sort_keys=True) for entry in accesses or [])
 
 
 _TABLE_SETTINGS = ("labels", "description", "friendlyName")

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from rehearsal.drivers import Clouds, DriverError
 from rehearsal.google_api import GoogleApi
 
 # The endpoint key of a boto3 service where the provider's has another name.
 _ENDPOINT_KEYS = {"stepfunctions": "sfn"}
+_AWS_VARIABLE = "AWS_ENDPOINT_URL"
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -31,9 +35,12 @@ def parsed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _value(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("{", "["):
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    try:
         return json.loads(value)
-    return value
+    except ValueError:
+        return value
 
 
 def clouds(package: str, config: Mapping[str, Any]) -> Clouds:
@@ -63,10 +70,8 @@ class _Aws:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.region = config.get("region") or os.environ.get("AWS_REGION", "")
-        self._endpoints: dict[str, str] = {}
-        for each in config.get("endpoints", []):
-            self._endpoints.update(each)
-        self._everywhere = os.environ.get("AWS_ENDPOINT_URL", "")
+        self._endpoints = _endpoints(config.get("endpoints", []))
+        self._everywhere = os.environ.get(_AWS_VARIABLE, "")
         self._session: Any = boto3.Session(
             aws_access_key_id=config.get("accessKey") or os.environ.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=(
@@ -76,7 +81,7 @@ class _Aws:
         )
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self.account = self.client("sts").get_caller_identity()["Account"]
+        self.account = self._account()
 
     def client(self, service: str) -> Any:
         """Return the client of a service, the same one each time."""
@@ -93,24 +98,50 @@ class _Aws:
                 )
             return self._clients[service]
 
+    def _account(self) -> str:
+        try:
+            return str(self.client("sts").get_caller_identity()["Account"])
+        except (BotoCoreError, ClientError) as error:
+            raise DriverError(f"{self._endpoint('sts')} does not answer as AWS: {error}") from None
+
     def _endpoint(self, service: str) -> str:
         key = _ENDPOINT_KEYS.get(service, service)
         url = self._endpoints.get(key) or self._everywhere
-        return _on_this_machine(url, f"aws:endpoints[0].{key}", "AWS_ENDPOINT_URL")
+        return _on_this_machine(url, f"aws:endpoints[0].{key}", _AWS_VARIABLE)
+
+
+def _endpoints(given: Any) -> dict[str, str]:
+    """Return the endpoint of each service; all are looked at, needed or not."""
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        raise DriverError("aws:endpoints is no list of mappings from services to URLs")
+    return {
+        service: _on_this_machine(str(url), f"aws:endpoints[{index}].{service}", _AWS_VARIABLE)
+        for index, each in enumerate(given)
+        for service, url in each.items()
+        if url
+    }
 
 
 def _google(config: Mapping[str, Any]) -> GoogleApi:
+    for key, value in config.items():
+        if key.endswith("CustomEndpoint") and value:
+            _on_this_machine(str(value), f"gcp:{key}", _google_variable(key))
     # One server answers all of Google Cloud's APIs here, each at its own path.
-    variable = "GOOGLE_BIG_QUERY_CUSTOM_ENDPOINT"
-    url = config.get("bigQueryCustomEndpoint") or os.environ.get(variable, "")
-    parts = urlsplit(_on_this_machine(url, "gcp:bigQueryCustomEndpoint", variable))
+    key = "bigQueryCustomEndpoint"
+    url = config.get(key) or os.environ.get(_google_variable(key), "")
+    parts = urlsplit(_on_this_machine(url, f"gcp:{key}", _google_variable(key)))
     token = config.get("accessToken") or os.environ.get("GOOGLE_OAUTH_ACCESS_TOKEN", "")
     return GoogleApi(f"{parts.scheme}://{parts.netloc}", token)
 
 
+def _google_variable(key: str) -> str:
+    return "GOOGLE_" + re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).upper()
+
+
 def _on_this_machine(url: str, key: str, variable: str) -> str:
-    if urlsplit(url).hostname in _LOCAL:
-        return url
+    with suppress(ValueError):
+        if urlsplit(url).hostname in _LOCAL:
+            return url
     where = f"is {url}" if url else "is not set"
     raise DriverError(
         f"{key} (or {variable}) {where}. This plugin serves the local clouds of the rehearsal "

@@ -12,7 +12,8 @@ from rehearsal.drivers.registry import Driver
 
 Kind = Literal["add", "delete", "update"]
 
-_PLAIN_KEY = re.compile(r"[A-Za-z_]\w*")
+# Whatever else is in a key makes the engine, and so us, quote it.
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Change:
 
 
 def changes(driver: Driver, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
-    """Return every value in which two sets of inputs differ, deepest path first told.
+    """Return every value in which two sets of inputs differ, by the deepest path to it.
 
     A value that is not known yet counts as different from any known one.
     """
@@ -70,14 +71,24 @@ def _member(path: str, was: bool, is_now: bool, old: Any, new: Any) -> Iterator[
 
 def _below(path: str, key: str) -> str:
     if not _PLAIN_KEY.fullmatch(key):
-        return f"{path}[{json.dumps(key)}]"
+        quoted = key.replace('"', '\\"')
+        return f'{path}["{quoted}"]'
     return f"{path}.{key}" if path else key
 
 
 def _same(old: Any, new: Any) -> bool:
-    return bool(old == new) or (
-        _is_document(old) and _is_document(new) and _parse(old) == _parse(new)
-    )
+    if _is_document(old) and _is_document(new):
+        old, new = _parse(old), _parse(new)
+    return bool(_typed(old) == _typed(new))
+
+
+def _typed(value: Any) -> Any:
+    """Return *value* in a form in which true is not 1, as which Python takes it."""
+    if isinstance(value, Mapping):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    return (isinstance(value, bool), value)
 
 
 def _is_document(value: Any) -> bool:

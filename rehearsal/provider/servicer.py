@@ -131,7 +131,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Make the resource; in a preview, what the cloud would add stays unknown."""
         token, inputs = _token(request), plain(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=struct(inputs))
+            return provider_pb2.CreateResponse(properties=struct(inputs, _secrets(token)))
         created = registry.create(self._clouds, token, _name(request), inputs)
         properties = struct(created.outputs, _secrets(token))
         return provider_pb2.CreateResponse(id=created.id, properties=properties)

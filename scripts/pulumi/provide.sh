@@ -24,25 +24,30 @@ fits() {
     [ "$(printf '%s\n%s\n' "$sdk" "${given%%-*}" | sort -t. -k1,1n -k2,2n -k3,3n | head -n 1)" = "$sdk" ]
 }
 
-version_of() { PULUMI_SKIP_UPDATE_CHECK=true "$1" version 2>/dev/null || echo none; }
+version_of() { PULUMI_SKIP_UPDATE_CHECK=true "$1" version 2> /dev/null || echo of no version; }
+
+# Succeeds when the CLI $1 fits; else tells that $2 does not.
+suits() {
+    version=$(version_of "$1")
+    fits "$version" || { say "$2 is $version, and the SDK $sdk needs the like or a newer one"; return 1; }
+}
 
 provided() {
-    [ -x "$bin/pulumi" ] && [ -z "$how" ] || return 1
-    version=$(version_of "$bin/pulumi")
-    fits "$version" && say "$version is in .tools/bin"
+    [ -x "$bin/pulumi" ] || return 1
+    suits "$bin/pulumi" "what is in .tools/bin" && say "$version is in .tools/bin"
 }
 
 from_path() {
     found=$(command -v pulumi) || { say "none on the PATH"; return 1; }
-    [ "$found" != "$bin/pulumi" ] || return 1
-    version=$(version_of "$found")
-    fits "$version" || { say "$found is $version, and the SDK $sdk needs the like or a newer one"; return 1; }
-    command -v pulumi-language-python > /dev/null || {
-        say "$found has no pulumi-language-python beside it"; return 1; }
+    [ "$found" != "$bin/pulumi" ] || { say "the one on the PATH is that of .tools/bin"; return 1; }
+    suits "$found" "$found" || return 1
+    [ -x "$(dirname "$(readlink -f "$found")")/pulumi-language-python" ] ||
+        command -v pulumi-language-python > /dev/null || {
+            say "$found has no pulumi-language-python beside it"; return 1; }
     # A link would not do: the CLI looks for the language host in its own folder.
     printf '#!/bin/sh\nexec "%s" "$@"\n' "$found" > "$work/pulumi"
     chmod +x "$work/pulumi"
-    keep pulumi
+    keep pulumi || return 1
     say "using $version from $found"
 }
 
@@ -53,18 +58,20 @@ from_installer() {
         say "the official installer cannot be reached"; return 1; }
     sh "$work/install.sh" --version "$sdk" --install-root "$work/official" --no-edit-path > "$work/log" 2>&1 || {
         say "the official installer failed: $(tail -n 1 "$work/log")"; return 1; }
-    mkdir -p "$bin"
-    mv -f "$work/official/bin/"* "$bin/"
-    say "installed $(version_of "$bin/pulumi") into .tools/bin"
+    suits "$work/official/bin/pulumi" "what the official installer brought" || return 1
+    mv -f "$work/official/bin/"* "$work/"
+    # The CLI comes last: where it is, the others are.
+    (cd "$work" && keep pulumi-* pulumi) || return 1
+    say "installed $version into .tools/bin"
 }
 
 # Builds the package $2 of the module in folder $1 into $work/$3, telling how far it is.
 build() {
     (
         cd "$here/$1"
-        version=$(sed -n 's,.*github.com/pulumi/pulumi/sdk/v3 \(v[0-9.]*\).*,\1,p' go.mod)
-        say "building $3 $version from its Go modules (some minutes the first time) ..."
-        flags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$version"
+        release=$(sed -n 's,.*github.com/pulumi/pulumi/sdk/v3 \(v[0-9.]*\).*,\1,p' go.mod)
+        say "building $3 $release from its Go modules (some minutes the first time) ..."
+        flags="-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=$release"
         go list -deps "$2" > "$work/packages" 2> "$work/log" || {
             say "its modules cannot be had: $(tail -n 1 "$work/log")"; exit 1; }
         all=$(wc -l < "$work/packages")
@@ -78,20 +85,24 @@ from_go() {
     command -v go > /dev/null || { say "no Go toolchain to build it with"; return 1; }
     build language-host github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python pulumi-language-python-host || return 1
     build cli github.com/pulumi/pulumi/pkg/v3/cmd/pulumi pulumi || return 1
-    cp "$(cd "$here/cli" && go list -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)/python/cmd/pulumi-language-python-exec" "$work/"
-    cp "$here/language-host/pulumi-language-python" "$work/"
+    suits "$work/pulumi" "what was built" || return 1
+    modules=$(cd "$here/cli" && go list -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3) || return 1
+    cp "$modules/python/cmd/pulumi-language-python-exec" "$here/language-host/pulumi-language-python" "$work/" || return 1
     chmod +wx "$work/pulumi-language-python-exec" "$work/pulumi-language-python"
-    keep pulumi-language-python-host pulumi-language-python-exec pulumi-language-python pulumi
-    say "built $(version_of "$bin/pulumi") into .tools/bin"
+    keep pulumi-language-python-host pulumi-language-python-exec pulumi-language-python pulumi || return 1
+    say "built $version into .tools/bin"
 }
 
 # Moves the files into place when all of them are there; nothing half-made is left behind.
 keep() {
+    for file in "$@"; do [ -e "$work/$file" ] || { say "$file is missing"; return 1; }; done
     mkdir -p "$bin"
-    for file in "$@"; do mv -f "$work/$file" "$bin/$file"; done
+    for file in "$@"; do mv -f "$work/$file" "$bin/$file" || return 1; done
 }
 
-work=$(mktemp -d)
+# In the same file system as its goal, so that a file is moved as a whole or not at all.
+mkdir -p "$root/.tools"
+work=$(mktemp -d "$root/.tools/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 case $how in

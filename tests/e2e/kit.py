@@ -6,7 +6,7 @@ import copy
 import json
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +125,7 @@ class Stack:
         """Run a command that tells its events as JSON."""
         done = subprocess.run(
             [
-                str(engine.cli(ROOT)),
+                str(engine.cli()),
                 *engine.arguments_for(arguments, self.name),
                 "--json",
             ],
@@ -154,7 +154,7 @@ class Stack:
     def plain(self, *arguments: str) -> Run:
         """Run a command as a person does, and take what it prints."""
         done = subprocess.run(
-            [str(engine.cli(ROOT)), *engine.arguments_for(arguments, self.name)],
+            [str(engine.cli()), *engine.arguments_for(arguments, self.name)],
             cwd=self.workspace.folder,
             env=self.workspace.environment(),
             text=True,
@@ -164,6 +164,26 @@ class Stack:
             check=False,
         )
         return Run(done.returncode, done.stdout + done.stderr, [])
+
+    def adopt(self, found: Callable[[str, str], str | None], file: Path) -> Run:
+        """Import what exists already of what an update would make; as docs/production.md says.
+
+        *found* returns the provider's id of a resource, by its type and name, or None.
+        """
+        self.plain("preview", "--import-file", str(file)).succeeded()
+        listed = json.loads(file.read_text())
+        for each in listed["resources"]:
+            name = each.get("logicalName", each["name"])
+            if "id" in each and (identifier := found(each["type"], name)):
+                each["id"] = identifier
+        # Components and providers have no id, and stay as what the others belong to.
+        listed["resources"] = [
+            each for each in listed["resources"] if each.get("id") != "<PLACEHOLDER>"
+        ]
+        file.write_text(json.dumps(listed))
+        return self.plain(
+            *("import", "--file", str(file), "--yes", "--protect=false", "--generate-code=false")
+        )
 
     def export(self, *arguments: str) -> dict[str, Any]:
         """Return the state: its `deployment`."""

@@ -70,6 +70,24 @@ def test_what_was_deleted_by_hand_is_made_again(local: Stack) -> None:
     assert local.play_day().problems == []
 
 
+def test_a_change_of_the_dataset_keeps_everyones_grants(local: Stack) -> None:
+    """The provider writes a dataset whole, with the access list of the last refresh."""
+    path = "/bigquery/v2/projects/local-project/datasets/ferry_local_rds_data"
+    google = local.clouds.google_api
+    local.up().succeeded()
+    ada = {"role": "READER", "userByEmail": "ada@example.com"}
+    before = google.get(path)["access"]
+    google.send("PATCH", path, {"access": [*before, ada]})
+
+    local.set(labels={"team": "data"})
+    run = local.up().succeeded()
+    assert "Dataset ferry_local_rds_data" in run.short("update")
+    assert google.get(path)["labels"]["team"] == "data"
+    after = google.get(path)["access"]
+    assert all(entry in after for entry in [*before, ada])
+    assert local.play_day().problems == []
+
+
 def test_settings_that_are_wrong_are_told_before_anything_is_planned(local: Stack) -> None:
     local.set(snapshot={"retention_days": 0})
     run = local.preview()

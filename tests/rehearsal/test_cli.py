@@ -8,16 +8,19 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rehearsal import cli, faults
+from rehearsal import cli, engine, faults, kept, kept_stack, scenario
 from tests.rehearsal.playing import config_of, project_with
 
 PASSWORD = "hush-Hush9x"
+# What `pulumi stack ls --json` says of a stack.
+LOCAL = '[{"name": "local", "current": false}]'
 
 # Runs many commands in one process, as each would load the whole of Pulumi's SDK again.
 MANY_COMMANDS = """
@@ -128,7 +131,7 @@ def test_a_fault_that_would_strike_no_table(
     assert line.endswith("declared are shop.t")
 
 
-@pytest.mark.parametrize("command", ["run", "up"])
+@pytest.mark.parametrize("command", ["run", "up", "deploy", "destroy"])
 def test_an_unknown_stack_is_told_with_those_there_are(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
@@ -167,7 +170,18 @@ def test_a_folder_to_keep_is_not_made_for_nothing(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["fly"], ["run", "--speed", "9"], ["run", "--engine", "oracle"], ["run", "--json"]],
+    [
+        [],
+        ["fly"],
+        ["run", "--speed", "9"],
+        ["run", "--engine", "oracle"],
+        ["run", "--json"],
+        ["deploy", "now"],
+        ["deploy", "--engine", "oracle"],
+        ["destroy", "--source", "sqlite:///shop.db"],
+        ["pulumi"],
+        ["pulumi", "--stack", "stg", "--"],
+    ],
 )
 def test_an_unknown_command_or_option_is_told_with_the_usage(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -185,6 +199,9 @@ def test_an_unknown_command_or_option_is_told_with_the_usage(
     [
         ("run", "--stack --source --engine --route --json --html --keep --fault"),
         ("up", "--stack --source --engine"),
+        ("deploy", "--stack --source --engine --no-play"),
+        ("destroy", "--stack"),
+        ("pulumi", "--stack"),
     ],
 )
 def test_help_names_every_option(
@@ -203,12 +220,197 @@ def test_help_names_every_option(
         assert all(re.search(rf"^  {name} +\S", text, re.MULTILINE) for name in faults.FAULTS)
 
 
-def test_help_names_both_commands(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("deploy", "Everything stays up to be looked at until `destroy`."),
+        ("destroy", "Empties the buckets, runs the real `pulumi destroy` and ends the clouds"),
+        ("pulumi", "example: python -m rehearsal pulumi --stack stg -- preview --diff"),
+    ],
+)
+def test_help_tells_what_becomes_of_the_clouds(
+    capsys: pytest.CaptureFixture[str], command: str, words: str
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    assert words in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     text = capsys.readouterr().out
-    assert re.search(r"^    run +\S", text, re.MULTILINE)
-    assert re.search(r"^    up +\S", text, re.MULTILINE)
+    for command in ("run", "up", "deploy", "destroy", "pulumi"):
+        assert re.search(rf"^    {command} +\S", text, re.MULTILINE), command
+
+
+# --- the commands that use the real engine
+
+
+@pytest.fixture
+def untouched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder of kept clouds; nothing may be in it or be started at the end."""
+    started: list[str] = []
+
+    def start(*_: object) -> kept.Kept:
+        started.append("clouds")
+        return UP
+
+    def package(*_: object) -> None:
+        started.append("packages")
+
+    folder = tmp_path / "kept"
+    monkeypatch.setattr(kept_stack, "_FOLDER", folder)
+    monkeypatch.setattr(kept, "start", start)
+    monkeypatch.setattr(scenario, "package_handlers", package)
+    yield folder
+    assert started == []
+    assert not folder.exists()
+
+
+UP = kept.Kept(
+    pid=1,
+    stack="local",
+    aws="http://127.0.0.1:1",
+    google="http://127.0.0.1:1",
+    region="eu-west-1",
+    account="000000000000",
+    project="local-project",
+    door=1,
+    key="00",
+)
+
+
+def engine_at(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Let *script* be the `pulumi` there is."""
+    pulumi = folder / ".tools" / "bin" / "pulumi"
+    pulumi.parent.mkdir(parents=True)
+    pulumi.write_text(f"#!/bin/sh\n{script}\n")
+    pulumi.chmod(0o755)
+    monkeypatch.setattr(engine, "_ROOT", folder)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("deploy",), ("destroy",), ("pulumi", "--", "preview")], ids=lambda a: a[0]
+)
+@pytest.mark.parametrize("stack", ["porduction", "..", ".", "", "/", "../kept"])
+def test_what_is_no_stack_starts_and_deletes_nothing(
+    untouched: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    stack: str,
+) -> None:
+    """`destroy` deletes a folder of the stack's name."""
+    mine = tmp_path / "mine"
+    mine.touch()
+    command, *rest = arguments
+    named = str(tmp_path) if stack == "/" else stack
+    (line,) = refused(capsys, command, "--stack", named, *rest)
+    assert line.startswith(f"--stack {named}: there is no ")
+    assert line.endswith("stacks here: local, prod, stg")
+    assert mine.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:///{folder}/missing.db", "there is no file"),
+        ("oracle://me:" + PASSWORD + "@host/shop", "oracle databases cannot be read"),
+        ("mysql+pymysql://me:" + PASSWORD + "@127.0.0.1:{port}/shop", "check that the server"),
+    ],
+)
+def test_a_source_that_cannot_be_read_deploys_nothing(
+    untouched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], url: str, reason: str
+) -> None:
+    source = url.format(folder=tmp_path, port=closed_port())
+    (line,) = refused(capsys, "deploy", "--source", source)
+    assert line.startswith("--source: ")
+    assert reason in line
+    assert PASSWORD not in line
+
+
+@pytest.mark.parametrize(
+    "arguments", [("deploy",), ("pulumi", "--", "preview")], ids=lambda a: a[0]
+)
+def test_without_a_pulumi_it_is_told_how_to_get_one(
+    untouched: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(engine, "_ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert refused(capsys, *arguments) == ["there is no pulumi here; `make pulumi` provides one"]
+
+
+@pytest.mark.parametrize("option", [("--source", "sqlite:///{}"), ("--engine", "postgresql")])
+def test_clouds_that_are_up_have_their_source_already(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(kept_stack, "_FOLDER", tmp_path)
+    monkeypatch.setattr(kept, "find", lambda _folder: UP)
+    monkeypatch.setattr(scenario, "package_handlers", lambda *_: None)
+    engine_at(tmp_path, monkeypatch, "exit 1")
+    database(tmp_path / "shop.db")
+    name, value = option
+    (line,) = refused(capsys, "deploy", name, value.format(tmp_path / "shop.db"))
+    assert line == (
+        "--source, --engine: the clouds are up with another source; "
+        "`python -m rehearsal destroy` first"
+    )
+
+
+def test_destroying_where_nothing_is_up_clears_away_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kept_stack, "_FOLDER", tmp_path)
+    for stack in ("local", "stg"):
+        (tmp_path / stack / "state").mkdir(parents=True)
+    assert cli.main(["destroy"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (
+        "",
+        "No clouds are up for stack local; nothing is left to destroy.\n",
+    )
+    assert [left.name for left in tmp_path.iterdir()] == ["stg"]
+
+
+@pytest.mark.parametrize(("stacks", "status", "ended"), [("[]", 0, True), (LOCAL, 1, False)])
+def test_destroying_clouds_that_were_never_deployed_to_ends_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stacks: str,
+    status: int,
+    ended: bool,
+) -> None:
+    """A `deploy` that was interrupted leaves clouds without a stack; a failed one is looked at."""
+    stopped: list[Path] = []
+    monkeypatch.setattr(kept_stack, "_FOLDER", tmp_path / "kept")
+    monkeypatch.setattr(kept, "find", lambda _folder: UP)
+    monkeypatch.setattr(kept, "stop", stopped.append)
+    engine_at(
+        tmp_path,
+        monkeypatch,
+        f"""case "$1 $2" in
+    "stack ls") echo '{stacks}' ;;
+    "stack export") echo '{{"deployment": {{}}}}' ;;
+    *) exit 1 ;;
+esac""",
+    )
+    assert cli.main(["destroy"]) == status
+    told = capsys.readouterr().err.splitlines()[-1]
+    if ended:
+        assert told == "Both clouds have ended; nothing is left."
+    else:
+        assert told == "pulumi destroy failed; the clouds stay up to be looked at"
+    assert bool(stopped) is ended
+    assert (tmp_path / "kept" / "local").exists() is not ended
 
 
 def changed(**keys: Any) -> dict[str, Any]:

@@ -97,9 +97,9 @@ def test_a_life(clouds: Clouds, life: Life) -> None:
     live(clouds, life)
 
 
-def test_the_life_of_an_alias(clouds: Clouds) -> None:
+def alias_life(clouds: Clouds) -> Life:
     first, second, third = (a_key(clouds) for _ in range(3))
-    life = Life(
+    return Life(
         "aws:kms/alias:Alias",
         {"name": "alias/life", "targetKeyId": first},
         updates=[{"targetKeyId": second}],
@@ -108,7 +108,10 @@ def test_the_life_of_an_alias(clouds: Clouds) -> None:
         ),
         drift={"targetKeyId": third},
     )
-    live(clouds, life)
+
+
+def test_the_life_of_an_alias(clouds: Clouds) -> None:
+    live(clouds, alias_life(clouds))
 
 
 def test_an_alias_of_a_key_that_is_known_by_its_arn(clouds: Clouds) -> None:

@@ -157,7 +157,8 @@ def made(clouds: Clouds, token: str, inputs: Mapping[str, Any]) -> drivers.Creat
 def test_an_import_shows_nothing_that_is_as_it_always_is(clouds: Clouds) -> None:
     dataset("plain_one", "US")(clouds)
     seen = registry.read(clouds, DATASET, "it", f"projects/{PROJECT}/datasets/plain_one", {})
-    assert seen == {"project": PROJECT, "datasetId": "plain_one"}
+    assert seen is not None
+    assert seen.keys() == {"project", "datasetId", "accesses"}
     table = made(
         clouds, TABLE, {"project": PROJECT, "datasetId": "plain_one", "tableId": "plain_table"}
     )
@@ -168,7 +169,8 @@ def test_an_import_shows_nothing_that_is_as_it_always_is(clouds: Clouds) -> None
 def test_a_location_in_other_letters_is_the_same(clouds: Clouds) -> None:
     inputs = {"project": PROJECT, "datasetId": "small_letters", "location": "eu"}
     created = made(clouds, DATASET, inputs)
-    assert registry.read(clouds, DATASET, "it", created.id, created.outputs) == inputs
+    assert registry.read(clouds, DATASET, "it", created.id, created.outputs) == created.outputs
+    assert created.outputs["location"] == "eu"
 
 
 def test_a_dataset_in_use_is_deleted_with_its_contents_only(clouds: Clouds) -> None:
@@ -183,15 +185,26 @@ def test_a_dataset_in_use_is_deleted_with_its_contents_only(clouds: Clouds) -> N
     assert registry.read(clouds, DATASET, "it", created.id, outputs) is None
 
 
-def test_changing_a_dataset_leaves_its_grants_alone(clouds: Clouds) -> None:
+def test_changing_a_dataset_takes_back_what_was_granted_since_the_last_refresh(
+    clouds: Clouds,
+) -> None:
+    """As the official provider does: https://github.com/pulumi/pulumi-gcp/issues/3908."""
     inputs = {"project": PROJECT, "datasetId": "granted"}
     created = made(clouds, DATASET, inputs)
-    entry = {"role": "READER", "userByEmail": "ada@example.com"}
-    clouds.google.send("PATCH", f"{DATASETS}/granted", {"access": [entry]})
-    registry.update(
-        clouds, DATASET, "it", created.id, {**inputs, "description": "new"}, created.outputs
-    )
-    assert clouds.google.get(f"{DATASETS}/granted")["access"] == [entry]
+    ada = {"role": "READER", "userByEmail": "ada@example.com"}
+    entries = [*created.outputs["accesses"], ada]
+
+    def change(description: str, known: dict[str, Any]) -> list[Any]:
+        clouds.google.send("PATCH", f"{DATASETS}/granted", {"access": entries})
+        changed = {**inputs, "description": description}
+        registry.update(clouds, DATASET, "it", created.id, changed, known)
+        return list(clouds.google.get(f"{DATASETS}/granted")["access"])
+
+    assert ada not in change("not refreshed", created.outputs)
+    clouds.google.send("PATCH", f"{DATASETS}/granted", {"access": entries})
+    refreshed = registry.read(clouds, DATASET, "it", created.id, created.outputs)
+    assert refreshed is not None
+    assert ada in change("refreshed", refreshed)
 
 
 def test_a_table_is_protected_unless_the_program_says_otherwise(clouds: Clouds) -> None:

@@ -1,0 +1,90 @@
+"""What `make up STACK=local`, `make down STACK=local` and `make preview` call, as a user does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from google.auth.credentials import AnonymousCredentials
+from google.cloud import bigquery
+
+from rehearsal import kept
+from tests.rehearsal.playing import command, config_of, project_with
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project whose stack `local` listens on any free ports."""
+    config = {
+        key: value
+        for key, value in config_of("local").items()
+        if key != "aws:endpoints" and not key.endswith("CustomEndpoint")
+    }
+    folder = project_with(tmp_path / "project", "mine", config)
+    (folder / ".tools").symlink_to(Path(__file__).resolve().parents[2] / ".tools")
+    return folder
+
+
+def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
+    project: Path, tmp_path: Path
+) -> None:
+    folder = project / ".rehearsal" / "mine"
+    try:
+        deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
+        assert deployed.status == 0, deployed.output + deployed.errors
+        assert "All well: as many rows in source, export and BigQuery" in deployed.output
+        assert "55 AWS and 39 Google resources" in deployed.output
+        clouds = kept.find(folder)
+        assert clouds is not None
+        s3 = boto3.client(
+            "s3",
+            endpoint_url=clouds.aws,
+            region_name=clouds.region,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        assert [b["Name"] for b in s3.list_buckets()["Buckets"]] == [
+            "ferry-mine-rds-exports-111122223333"
+        ]
+        client = bigquery.Client(
+            clouds.project,
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": clouds.google},
+        )
+        rows = client.query("SELECT COUNT(*) FROM `ferry_mine_rds_data.users`").result()
+        assert [tuple(row) for row in rows] == [(2000,)]
+        client.close()
+
+        again = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
+        assert again.status == 0, again.output + again.errors
+        assert "119 unchanged" in again.output
+
+        asked = command(
+            *("pulumi", "--stack", "mine", "--", "stack", "output", "--json"),
+            folder=tmp_path,
+            project=project,
+        )
+        assert asked.status == 0, asked.errors
+        assert json.loads(asked.output)["transfer_configs"] == 5
+
+        destroyed = command("destroy", "--stack", "mine", folder=tmp_path, project=project)
+        assert destroyed.status == 0, destroyed.output + destroyed.errors
+        assert "Emptied bucket ferry-mine-rds-exports-111122223333" in destroyed.errors
+        assert "119 deleted" in destroyed.output
+        assert kept.find(folder) is None
+        assert not folder.exists()
+    finally:
+        kept.stop(folder)
+
+
+def test_a_pulumi_command_has_clouds_and_a_state_of_its_own(project: Path, tmp_path: Path) -> None:
+    shown = command(
+        *("pulumi", "--stack", "stg", "--", "preview", "--diff"), folder=tmp_path, project=project
+    )
+    assert shown.status == 0, shown.output + shown.errors
+    assert "147 to create" in shown.output
+    assert "warning" not in (shown.output + shown.errors).lower()
+    assert "encryptionsalt" not in (project / "Pulumi.stg.yaml").read_text()
+    assert not (project / ".rehearsal").exists()
