@@ -51,17 +51,18 @@ test: $(DEV) databases ## Run every test but those of `make e2e`
 e2e: $(DEV) pulumi ## Run the tests on the real Pulumi engine
 	$(BIN)/python -m pytest -n 2 tests/e2e $(ARGS)
 
-check: $(DEV) ## Format, lint, types, import rules: exactly what CI checks
+check: $(DEV) ## Format, lint, types, import rules, workflows: exactly what CI checks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/python -m pytest -q tests/test_imports.py
+	@sh scripts/actionlint.sh
 
 format: $(DEV) ## Format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEV) ## Measure, as ratios within one run
+bench: $(DEV) pulumi ## Measure, as ratios within one run
 	$(BIN)/python -m bench
 
 docs: $(RUNTIME) ## Write docs/configuration.md from the settings' models
@@ -83,7 +84,7 @@ ifeq ($(STACK),local)
 up: $(RUNTIME) pulumi ## Deploy STACK=stg; STACK=local starts both clouds here, and plays a day
 	$(BIN)/python -m rehearsal deploy $(ARGS)
 
-down: $(RUNTIME) pulumi ## Destroy what `make up STACK=local` deployed, and end its clouds
+down: $(RUNTIME) pulumi ## Destroy STACK=stg, for real; STACK=local only what is here, and its clouds
 	$(BIN)/python -m rehearsal destroy $(ARGS)
 else
 up: $(RUNTIME) pulumi package
@@ -93,5 +94,8 @@ down: $(RUNTIME) pulumi package
 	$(PULUMI) destroy --stack $(STACK)
 endif
 
-clean: ## Remove everything that was built or installed here
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .rehearsal
+clean: ## Remove everything that was built or installed here; ends the clouds of `make up`
+	@for kept in .rehearsal/*/; do \
+		[ ! -d "$$kept" ] || $(BIN)/python -m rehearsal destroy --force --stack "$$(basename "$$kept")"; \
+	done
+	rm -rf $(VENV) .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .rehearsal

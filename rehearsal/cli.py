@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_engine_commands(commands: Any) -> None:
-    """Add what needs the real engine: a `pulumi` on the PATH, or that of `make pulumi`."""
+    """Add what needs the real engine: the `pulumi` of `make pulumi`, or one on the PATH."""
     deploy = commands.add_parser(
         "deploy",
         help="deploy with the real Pulumi engine, play a day, leave everything up",
@@ -142,6 +142,11 @@ def _add_engine_commands(commands: Any) -> None:
         "`deploy` started.",
     )
     _add_stack_option(destroy)
+    destroy.add_argument(
+        "--force",
+        action="store_true",
+        help="end the clouds at once, without `pulumi destroy`: all in them is gone anyway",
+    )
     destroy.set_defaults(command=kept_stack.destroy)
     pulumi = commands.add_parser(
         "pulumi",

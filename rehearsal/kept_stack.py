@@ -59,22 +59,32 @@ def destroy(options: argparse.Namespace, errors: Console) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         errors.print(f"No clouds are up for stack {options.stack}; nothing is left to destroy.")
         return 0
+    if options.force:
+        kept.stop(folder)
+        shutil.rmtree(folder)
+        errors.print("Both clouds have ended, with all that was in them.")
+        return 0
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
     # A `deploy` that was interrupted early leaves clouds without a stack on them.
     if workspace.has(options.stack):
-        _destroy(workspace, clouds, options.stack, errors)
+        _destroy(workspace, clouds, options, errors)
     kept.stop(folder)
     shutil.rmtree(folder)
     errors.print("Both clouds have ended; nothing is left.")
     return 0
 
 
-def _destroy(workspace: engine.Workspace, clouds: Kept, stack: str, errors: Console) -> None:
-    for bucket in _buckets(workspace, stack):
+def _destroy(
+    workspace: engine.Workspace, clouds: Kept, options: argparse.Namespace, errors: Console
+) -> None:
+    for bucket in _buckets(workspace, options.stack):
         gone = _empty(clouds, bucket)
         errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
-    if _pulumi(workspace, stack, ["destroy", "--yes", "--skip-preview"]) != 0:
-        raise RehearsalFailed("pulumi destroy failed; the clouds stay up to be looked at")
+    if _pulumi(workspace, options.stack, ["destroy", "--yes", "--skip-preview"]) != 0:
+        raise RehearsalFailed(
+            "pulumi destroy failed; the clouds stay up to be looked at, until "
+            f"`{_again('destroy', options)} --force`"
+        )
 
 
 def pulumi(options: argparse.Namespace, errors: Console) -> int:
@@ -189,5 +199,5 @@ def _what_next(clouds: Kept, options: argparse.Namespace) -> str:
     return (
         f"\nEverything is up, to be looked at:\n\n{where}\n"
         f"pulumi  .venv/bin/python -m rehearsal pulumi{stack} -- stack\n\n"
-        f"`make down STACK={options.stack}` destroys it and ends the clouds."
+        f"`.venv/bin/{_again('destroy', options)}` destroys it and ends the clouds."
     )

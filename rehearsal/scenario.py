@@ -58,10 +58,11 @@ def play_day(
     """Play a day through what *deployment* left in the clouds; returns how it went."""
     if fault is not None and fault.name == "reader-key-revoked":
         _revoke_user_keys(clouds)
+    earlier_runs = len(clouds.google.runs())
     with progress.act("export", "Exporting"):
         _export(cast, clouds, deployment, progress, fault)
     with progress.act("load", "Loading"):
-        _load(clouds, deployment, progress)
+        _load(clouds, deployment, progress, earlier_runs)
     outcome = comparison.compare(cast, clouds, deployment)
     acts = ("deploy", "export", "load")
     outcome.seconds = {act: progress.seconds.get(act, 0.0) for act in acts}
@@ -121,6 +122,7 @@ def _export(
     """Take the day's snapshots and follow the exports that their events set going."""
     machines = set(deployment.outputs["export_machines"].values())
     wanted = len(clouds.executions_of(machines)) + len(machines)
+    earlier = len(clouds.aws.rds.exports())
     at = _snapshot_time(clouds)
     for actor in cast.actors:
         clouds.aws.rds.take_snapshot(actor.identifier, at=at)
@@ -130,7 +132,8 @@ def _export(
         clouds.aws.fire_schedule(schedule["Name"], at=at, group=schedule["GroupName"])
 
     def say() -> None:
-        tables = [table for export in clouds.aws.rds.exports() for table in export.tables]
+        exports = clouds.aws.rds.exports()[earlier:]
+        tables = [table for export in exports for table in export.tables]
         rows = sum(table.rows for table in tables)
         progress.say(f"Exporting: {rows:,} rows of {len(tables)} tables, as Parquet on S3")
 
@@ -155,12 +158,14 @@ def _snapshot_time(clouds: stage.Stage) -> datetime:
     return at
 
 
-def _load(clouds: stage.Stage, deployment: deploy.Deployment, progress: Progress) -> None:
+def _load(
+    clouds: stage.Stage, deployment: deploy.Deployment, progress: Progress, earlier_runs: int
+) -> None:
     """Follow the loads that completed exports set going."""
     exported = [export for export in clouds.aws.rds.exports() if export.status == "COMPLETE"]
 
     def say() -> None:
-        runs = clouds.google.runs()
+        runs = clouds.google.runs()[earlier_runs:]
         rows = sum(run.rows or 0 for run in runs)
         ended = sum(run.state not in ("PENDING", "RUNNING") for run in runs)
         progress.say(f"Loading: {rows:,} rows in BigQuery, {ended} of {len(runs)} transfers ended")

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Previews stack $1: against your accounts if the stack is in the backend you are logged in to, else
 # against both clouds on this machine, with nothing deployed yet. A preview changes nothing, so it
-# is safe to choose; CLOUDS=real and CLOUDS=local choose for it.
+# is safe to choose; CLOUDS=real and CLOUDS=local choose for it. It compares with what was last
+# deployed: what the loads have changed in the clouds since then is not of interest.
 set -eu
 stack=$1
 cd "$(dirname "$0")/.."
@@ -24,9 +25,9 @@ case $CLOUDS in
     real)
         # shellcheck disable=SC2086  # PACKAGE is several words
         "$BIN/python" -m handlers.package $PACKAGE
-        exec "$pulumi" preview --stack "$stack" --diff
+        exec "$pulumi" preview --stack "$stack" --diff --refresh=false
         ;;
-    local) exec "$BIN/python" -m rehearsal pulumi --stack "$stack" -- preview --diff ;;
+    local) exec "$BIN/python" -m rehearsal pulumi --stack "$stack" -- preview --diff --refresh=false ;;
     *)
         echo "CLOUDS=$CLOUDS: one of auto, real, local" >&2
         exit 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +169,17 @@ def test_prod_protects_what_cannot_be_had_again(prod: Stack) -> None:
     assert "protect" in refused.text
     assert prod.counts() == before, "a refused destroy has destroyed something"
 
-    # The runbook's way: unprotect, allow the tables to go, destroy.
-    prod.workspace.ask("state", "unprotect", "--all", "--yes", "--stack", prod.name)
-    still = prod.destroy()
-    assert still.status != 0
-    assert any("deletion_protection" in message for message in still.messages)
+    # A table that is taken out of the settings of prod stays, until its protection is taken off.
+    everything = prod.config["data-ferry:snapshot"]
+    fewer = copy.deepcopy(everything)
+    fewer["sources"][0]["databases"]["shop"] = ["users"]
+    prod.set(snapshot=fewer)
+    kept = prod.up()
+    assert kept.status != 0
+    assert any("deletion_protection" in message for message in kept.messages)
+    prod.set(snapshot=everything)
+
+    # The runbook's way: let the tables go, unprotect, empty, destroy.
     prod.set(bigquery={"deletion_protection": False})
     prod.up().succeeded()
     prod.workspace.ask("state", "unprotect", "--all", "--yes", "--stack", prod.name)
