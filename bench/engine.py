@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 
@@ -37,9 +38,10 @@ STEPS = {
     "destroy": ["destroy", "--yes", "--skip-preview"],
 }
 _STACK = "bench"
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.2
 _TICKS = os.sysconf("SC_CLK_TCK")
 # Whose a process is, by a word of its command line; the rest is the engine's.
+_DONE = re.compile(r" (?:created|updated|deleted|refreshed) \(")
 _SIDES = {"pulumi-language-python-exec": "program", "rehearsal.provider": "plugins"}
 
 
@@ -74,7 +76,7 @@ class Row:
         return 1 - self.program
 
 
-def measure(tables: int, log: TextIO) -> dict[str, Cost]:
+def measure(tables: int, log: Path, progress: Progress) -> dict[str, Cost]:
     """Deploy, deploy again and destroy a stack of so many tables, on new clouds."""
     with tempfile.TemporaryDirectory(prefix="data-ferry-bench-") as name:
         folder = Path(name)
@@ -90,7 +92,9 @@ def measure(tables: int, log: TextIO) -> dict[str, Cost]:
             for step, command in STEPS.items():
                 if step == "destroy":
                     _empty_buckets(clouds)
-                costs[step] = _timed(workspace, command, log)
+                title = f"{step}: {tables:,} tables" if tables > 1 else f"{step}: one table"
+                with progress.act(title, title):
+                    costs[step] = _timed(workspace, command, log, title, progress)
             return costs
 
 
@@ -113,17 +117,21 @@ def _empty_buckets(clouds: stage.Stage) -> None:
             s3.delete_object(Bucket=bucket["Name"], Key=found["Key"])
 
 
-def _timed(workspace: engine.Workspace, command: list[str], log: TextIO) -> Cost:
+def _timed(
+    workspace: engine.Workspace, command: list[str], log: Path, title: str, progress: Progress
+) -> Cost:
     """Run a command, and look at its processes until it ends."""
     began, own = time.perf_counter(), time.process_time()
-    process = workspace.start(*engine.arguments_for(command, _STACK), output=log)
+    with log.open("w") as output:
+        process = workspace.start(*engine.arguments_for(command, _STACK), output=output)
     seen: dict[int, tuple[str, float]] = {}
     while process.poll() is None:
         seen.update(_processes(process))
+        progress.say(f"{title}: {len(_DONE.findall(log.read_text())):,} resources changed")
         time.sleep(_LOOK_SECONDS)
     seconds = time.perf_counter() - began
     if process.returncode != 0:
-        raise SystemExit(f"pulumi {' '.join(command)} failed; see {log.name}")
+        raise SystemExit(f"pulumi {' '.join(command)} failed; see {log}")
     cpu: dict[str, float] = defaultdict(float, clouds=time.process_time() - own)
     for side, spent in seen.values():
         cpu[side] += spent
@@ -188,11 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
     engine.cli()
     progress = Progress(Console(stderr=True))
     scenario.package_handlers(PROGRAM, progress)
-    with (PROGRAM / "build" / "bench-engine.log").open("w") as log:
-        costs = {}
-        for tables in (1, options.tables):
-            with progress.act(str(tables), f"Up, up, destroy: {tables:,} tables"):
-                costs[tables] = measure(tables, log)
+    log = PROGRAM / "build" / "bench-engine.log"
+    costs = {tables: measure(tables, log, progress) for tables in (1, options.tables)}
     rows = rows_of(options.tables, costs[1], costs[options.tables])
     if options.json:
         print(json.dumps([{**asdict(row), "outside": round(row.outside, 3)} for row in rows]))

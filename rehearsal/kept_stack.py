@@ -93,7 +93,7 @@ def pulumi(options: argparse.Namespace, errors: Console) -> int:
     clouds = kept.find(folder)
     if clouds is not None:
         workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
-        return _pulumi(workspace, options.stack, options.arguments)
+        return _any_command(workspace, options.arguments)
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as temporary:
         new = Path(temporary)
         played = cast.of_stack(_PROJECT, new, options.stack, None, None)
@@ -102,7 +102,7 @@ def pulumi(options: argparse.Namespace, errors: Console) -> int:
         with stage.built(played, new / "bigquery.duckdb") as up:
             workspace = _workspace(new, up.aws.endpoint, up.google.endpoint, up.aws.region)
             workspace.configure(options.stack, _config(played.config))
-            return _pulumi(workspace, options.stack, options.arguments)
+            return _any_command(workspace, options.arguments)
 
 
 def deployment(workspace: engine.Workspace, stack: str) -> Deployment:
@@ -160,6 +160,11 @@ def _config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pulumi(workspace: engine.Workspace, stack: str, arguments: list[str]) -> int:
     return workspace.run(*engine.arguments_for(arguments, stack)).returncode
+
+
+def _any_command(workspace: engine.Workspace, arguments: list[str]) -> int:
+    """Run what may not know `--stack`: the stack is the only one here, and the selected one."""
+    return workspace.run(*arguments, "--non-interactive").returncode
 
 
 def _buckets(workspace: engine.Workspace, stack: str) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rehearsal.drivers.google_rest import (
     as_known,
-    changed,
     get_or_none,
     id_parts,
     picked,

@@ -200,7 +200,7 @@ def test_an_unknown_command_or_option_is_told_with_the_usage(
         ("run", "--stack --source --engine --route --json --html --keep --fault"),
         ("up", "--stack --source --engine"),
         ("deploy", "--stack --source --engine --no-play"),
-        ("destroy", "--stack"),
+        ("destroy", "--stack --force"),
         ("pulumi", "--stack"),
     ],
 )
@@ -380,17 +380,33 @@ def test_destroying_where_nothing_is_up_clears_away_what_is_left(
     assert [left.name for left in tmp_path.iterdir()] == ["stg"]
 
 
-@pytest.mark.parametrize(("stacks", "status", "ended"), [("[]", 0, True), (LOCAL, 1, False)])
-def test_destroying_clouds_that_were_never_deployed_to_ends_them(
+NOTHING_LEFT = "Both clouds have ended; nothing is left."
+STAY = (
+    "pulumi destroy failed; the clouds stay up to be looked at, until "
+    "`python -m rehearsal destroy --force`"
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "stacks", "ended", "last"),
+    [
+        # Left by a `deploy` that was interrupted early.
+        ([], "[]", True, NOTHING_LEFT),
+        ([], LOCAL, False, STAY),
+        (["--force"], LOCAL, True, "Both clouds have ended, with all that was in them."),
+    ],
+)
+def test_destroying_ends_the_clouds_unless_something_is_left_on_them(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    options: list[str],
     stacks: str,
-    status: int,
     ended: bool,
+    last: str,
 ) -> None:
-    """A `deploy` that was interrupted leaves clouds without a stack; a failed one is looked at."""
     stopped: list[Path] = []
+    (tmp_path / "kept" / "local").mkdir(parents=True)
     monkeypatch.setattr(kept_stack, "_FOLDER", tmp_path / "kept")
     monkeypatch.setattr(kept, "find", lambda _folder: UP)
     monkeypatch.setattr(kept, "stop", stopped.append)
@@ -403,12 +419,8 @@ def test_destroying_clouds_that_were_never_deployed_to_ends_them(
     *) exit 1 ;;
 esac""",
     )
-    assert cli.main(["destroy"]) == status
-    told = capsys.readouterr().err.splitlines()[-1]
-    if ended:
-        assert told == "Both clouds have ended; nothing is left."
-    else:
-        assert told == "pulumi destroy failed; the clouds stay up to be looked at"
+    assert cli.main(["destroy", *options]) == (0 if ended else 1)
+    assert capsys.readouterr().err.splitlines()[-1] == last
     assert bool(stopped) is ended
     assert (tmp_path / "kept" / "local").exists() is not ended
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 import os
 import signal
@@ -163,6 +164,10 @@ def test_what_is_left_of_clouds_is_no_cloud_and_nobody_else_is_killed(tmp_path, 
 def test_a_file_that_means_nothing_is_no_cloud(tmp_path, content) -> None:
     (tmp_path / "clouds.json").write_text(content)
     assert found(tmp_path) is None
+    # Nor if somebody holds it, as clouds of another version would.
+    with (tmp_path / "clouds.json").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert found(tmp_path) is None
 
 
 def test_they_are_started_anew_after_a_kill_and_end_when_told(tmp_path) -> None:

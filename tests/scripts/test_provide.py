@@ -40,6 +40,7 @@ while [ "$1" != --install-root ]; do shift; done
 mkdir -p "$2/bin"
 for name in pulumi pulumi-language-python pulumi-language-python-exec; do
     [ "$name" != "${BREAKS:-}" ] || continue
+    [ "$name" = pulumi ] || [ "${BREAKS:-}" != hosts ] || continue
     echo "#!/bin/sh\necho v${INSTALLS:-$given}" > "$2/bin/$name"
     chmod +x "$2/bin/$name"
 done
@@ -177,13 +178,14 @@ def test_without_one_on_the_path_the_official_installer_is_asked(tree) -> None:
         ({"BREAKS": "network"}, "the official installer cannot be reached"),
         ({"BREAKS": "installer"}, "the official installer failed: error: no such version"),
         ({"BREAKS": "pulumi"}, "what the official installer brought is of no version, and the SDK"),
+        ({"BREAKS": "hosts"}, "pulumi-* is missing"),
         ({"INSTALLS": "3.1.0"}, "what the official installer brought is v3.1.0, and the SDK"),
     ],
 )
 def test_an_installer_that_fails_leaves_it_to_go(tree, variables, reason) -> None:
     tree.fake("path/curl", CURL)
     go = with_go(tree)
-    # The fake of Go breaks by other words than that of curl, but for this one.
+    # Only the installer is to break.
     tree.fake("path/go", f"unset BREAKS\n{GO}")
     done = provide(tree, **variables, **go)
     assert (done.status, done.last) == (0, f"pulumi: built {NEWER} into .tools/bin")
