@@ -96,6 +96,7 @@ endif
 
 clean: ## Remove everything that was built or installed here; ends the clouds of `make up`
 	@for kept in .rehearsal/*/; do \
-		[ ! -d "$$kept" ] || $(BIN)/python -m rehearsal destroy --force --stack "$$(basename "$$kept")"; \
+		[ ! -d "$$kept" ] || [ ! -x $(BIN)/python ] || \
+			$(BIN)/python -m rehearsal destroy --force --stack "$$(basename "$$kept")" || exit 1; \
 	done
 	rm -rf $(VENV) .tools build .mypy_cache .ruff_cache .pytest_cache .hypothesis .rehearsal

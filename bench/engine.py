@@ -85,13 +85,17 @@ def measure(tables: int, log: Path, progress: Progress) -> dict[str, Cost]:
             variables = engine.environment_of(
                 clouds.aws.endpoint, clouds.google.endpoint, clouds.aws.region
             )
+            # The state is written whole at each step; a backup would be written as often.
+            variables["PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS"] = "true"
             workspace = engine.Workspace(PROGRAM, folder / "workspace", variables)
             workspace.prepare()
             workspace.configure(_STACK, played.config)
             costs = {}
             for step, command in STEPS.items():
                 if step == "destroy":
-                    _empty_buckets(clouds)
+                    s3 = clouds.aws.client("s3")
+                    for bucket in s3.list_buckets()["Buckets"]:
+                        engine.empty(s3, bucket["Name"])
                 title = f"{step}: {tables:,} tables" if tables > 1 else f"{step}: one table"
                 with progress.act(title, title):
                     costs[step] = _timed(workspace, command, log, title, progress)
@@ -110,20 +114,13 @@ def _config(tables: int) -> dict[str, Any]:
     }
 
 
-def _empty_buckets(clouds: stage.Stage) -> None:
-    s3 = clouds.aws.client("s3")
-    for bucket in s3.list_buckets()["Buckets"]:
-        for found in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", []):
-            s3.delete_object(Bucket=bucket["Name"], Key=found["Key"])
-
-
 def _timed(
     workspace: engine.Workspace, command: list[str], log: Path, title: str, progress: Progress
 ) -> Cost:
     """Run a command, and look at its processes until it ends."""
     began, own = time.perf_counter(), time.process_time()
     with log.open("w") as output:
-        process = workspace.start(*engine.arguments_for(command, _STACK), output=output)
+        process = workspace.start(*command, stack=_STACK, output=output)
     seen: dict[int, tuple[str, float]] = {}
     while process.poll() is None:
         seen.update(_processes(process))

@@ -276,13 +276,12 @@ def _write_outputs(
 
 def _up(options: argparse.Namespace, errors: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
-        played = cast.of_stack(
-            _PROJECT, Path(folder), options.stack, options.source, options.engine
-        )
+        source = options.source or os.environ.get(kept.SOURCE_VARIABLE)
+        played = cast.of_stack(_PROJECT, Path(folder), options.stack, source, options.engine)
         where = ports.declared(played.config)
         with stage.built(played, Path(folder) / _DATABASE, ports=where) as clouds:
             if options.keep_in is not None:
-                kept.serve(played, options.stack, clouds, options.keep_in)
+                kept.serve(played, options.stack, clouds, options.keep_in, source, options.engine)
                 return GOOD
             print(
                 report.endpoints(

@@ -12,11 +12,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import boto3
 import yaml
 
 from rehearsal.errors import BadInput
@@ -31,6 +32,8 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PLUGINS = _ROOT / "rehearsal" / "provider"
 # What belongs to the user's accounts must not decide anything here.
 _FOREIGN = ("AWS_", "GOOGLE_", "CLOUDSDK_", "PULUMI_")
+
+_HERE = ("127.0.0.1", "localhost")
 
 # The Google APIs' paths below the one local server, by the provider's name for each.
 _GOOGLE_ENDPOINTS = {
@@ -73,6 +76,26 @@ def environment_of(aws: str, google: str, region: str) -> dict[str, str]:
     }
 
 
+def s3_of(endpoint: str, region: str) -> Any:
+    """Return a client of the local S3, with the deployer's credentials."""
+    return boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=region,
+        aws_access_key_id=AWS_KEY,
+        aws_secret_access_key=AWS_KEY,
+    )
+
+
+def empty(s3: Any, bucket: str) -> int:
+    """Delete all objects, as somebody must before a bucket can be destroyed; returns how many."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
+    for key in keys:
+        s3.delete_object(Bucket=bucket, Key=key)
+    return len(keys)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A folder in which `pulumi` works on the program of *project*, against the local clouds."""
@@ -86,8 +109,10 @@ class Workspace:
         self._home.mkdir(parents=True, exist_ok=True)
         self._state.mkdir(exist_ok=True)
         settings: dict[str, Any] = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        # No virtual environment: the language host would look for it, and make it, in this folder.
+        here = {"main": str(self.project), "runtime": "python"}
         (self.folder / "Pulumi.yaml").write_text(
-            yaml.safe_dump({**settings, "main": str(self.project)}, sort_keys=False)
+            yaml.safe_dump({**settings, **here}, sort_keys=False)
         )
         for package in PACKAGES:
             plugin = self._home / "plugins" / f"resource-{package}-v{version_of(package)}"
@@ -108,27 +133,22 @@ class Workspace:
         """Say whether there is a state of *stack*, be it an empty one."""
         return any(each["name"] == stack for each in json.loads(self.ask("stack", "ls", "--json")))
 
-    def run(
-        self, *arguments: str, output: int | IO[str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run `pulumi` here and return how it ended; *output* takes both of its streams."""
+    def run(self, *arguments: str, stack: str) -> int:
+        """Run `pulumi` for everyone to see; returns its exit status."""
         return subprocess.run(
-            [str(cli()), *arguments],
+            self.command(*arguments),
             cwd=self.folder,
-            env=self.environment(),
-            text=True,
+            env=self.environment(stack),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output is not None else None,
             check=False,
-        )
+        ).returncode
 
-    def start(self, *arguments: str, output: IO[str]) -> subprocess.Popen[str]:
-        """Start `pulumi` here, as the leader of a process group of its own."""
+    def start(self, *arguments: str, stack: str, output: IO[str]) -> subprocess.Popen[str]:
+        """Start `pulumi` in a session of its own; *output* takes all that it prints."""
         return subprocess.Popen(
-            [str(cli()), *arguments],
+            self.command(*arguments),
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment(stack),
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -136,12 +156,12 @@ class Workspace:
             start_new_session=True,
         )
 
-    def ask(self, *arguments: str) -> str:
+    def ask(self, *arguments: str, stack: str = "") -> str:
         """Run `pulumi` and return its standard output; raises RuntimeError where it fails."""
         answer = subprocess.run(
-            [str(cli()), *arguments],
+            self.command(*arguments),
             cwd=self.folder,
-            env=self.environment(),
+            env=self.environment(stack),
             text=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -152,14 +172,23 @@ class Workspace:
             raise RuntimeError(f"pulumi {' '.join(arguments)}: {reason}")
         return answer.stdout
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment in which everything here runs."""
+    def command(self, *arguments: str) -> list[str]:
+        """Return a command line that never waits for an answer."""
+        return [str(cli()), *arguments, "--non-interactive"]
+
+    def environment(self, stack: str = "") -> dict[str, str]:
+        """Return the environment in which everything here runs, for *stack* if one is named."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         # The Python of the rehearsal runs the program: it has the dependencies.
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+        # A proxy would be asked for this very machine.
+        past = ",".join(filter(None, (os.environ.get("NO_PROXY"), *_HERE)))
+        here = {"NO_PROXY": past, "no_proxy": past}
         return {
             **kept,
+            **here,
             **self.clouds,
+            **({"PULUMI_STACK": stack} if stack else {}),
             "PATH": os.pathsep.join(path),
             "DATA_FERRY_PYTHON": sys.executable,
             "PULUMI_HOME": str(self._home),
@@ -167,8 +196,6 @@ class Workspace:
             "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # The state is written whole at each step; nobody needs it twice.
-            "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
         }
 
     @property
@@ -178,8 +205,3 @@ class Workspace:
     @property
     def _state(self) -> Path:
         return self.folder / "state"
-
-
-def arguments_for(command: Sequence[str], stack: str) -> list[str]:
-    """Return a `pulumi` command line for *stack*, one that never waits for an answer."""
-    return [*command, "--stack", stack, "--non-interactive"]

@@ -7,20 +7,23 @@ takes orders on a connection of 127.0.0.1 whose key is in that file: play a day,
 from __future__ import annotations
 
 import fcntl
+import hmac
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console
 
@@ -33,7 +36,17 @@ from rehearsal.progress import Progress
 
 _FILE, _LOG = "clouds.json", "clouds.log"
 _START_SECONDS, _STOP_SECONDS = 60.0, 30.0
+_ANSWER_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
+_DOORKEEPERS = 8
+
+#: What `rehearsal up` reads when it has no `--source`.
+SOURCE_VARIABLE = "REHEARSAL_SOURCE"
+
+# Source identifier -> the tables that the stack declares of it.
+Expected = Mapping[str, tuple[str, ...]]
+
+_one_day_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -49,31 +62,84 @@ class Kept:
     project: str
     door: int
     key: str
+    source: str
+    """A digest of the source they were started with; it may hold a password."""
 
-    def play(self, deployment: Deployment, progress: Progress) -> Outcome:
-        """Let a day be played; raises RehearsalFailed with the reason where it cannot be."""
-        with self.call("play", deployment) as line:
+    def play(self, deployment: Deployment, expected: Expected, progress: Progress) -> Outcome:
+        """Let a day be played; raises RehearsalFailed with the reason where it cannot be.
+
+        *expected* are the tables that the stack now declares.
+        """
+        with self.call("play", deployment, expected) as line:
             return _listen(line, progress)
 
-    def call(self, order: str, deployment: Deployment | None = None) -> Connection:
+    def call(self, order: str, *arguments: Any) -> Connection:
         """Give an order; the answer is still to be received."""
         line = Client(("127.0.0.1", self.door), authkey=bytes.fromhex(self.key))
-        line.send((order, deployment))
+        line.send((order, arguments))
         return line
+
+    def has(self, source: str | None, engine: str | None) -> bool:
+        """Say whether they were started with this source."""
+        return hmac.compare_digest(self.source, _digest(self.key, source, engine))
 
 
 def find(folder: Path) -> Kept | None:
-    """Return the clouds that *folder* tells of, if they are still up."""
+    """Return the clouds that *folder* tells of, if they are still up.
+
+    Raises RehearsalFailed for clouds that are up and do not answer.
+    """
     try:
         with (folder / _FILE).open() as told:
             if not _is_held(told):
                 return None
-            kept = Kept(**json.load(told))
-        with kept.call("ping") as line:
-            line.recv()
-    except (OSError, EOFError, AuthenticationError, TypeError, ValueError):
+            content = told.read()
+    except FileNotFoundError:
         return None
+    try:
+        kept = Kept(**json.loads(content))
+        _within(_ANSWER_SECONDS, lambda: _ping(kept))
+    except (OSError, EOFError, AuthenticationError, TypeError, ValueError) as error:
+        raise RehearsalFailed(
+            f"clouds are up (process {_pid_in(content)}), but do not answer; "
+            f"`destroy --force` ends them ({type(error).__name__})"
+        ) from None
     return kept
+
+
+def _ping(kept: Kept) -> None:
+    with kept.call("ping") as line:
+        line.recv()
+
+
+def _within(seconds: float, call: Callable[[], None]) -> None:
+    """Make a call that may hang; TimeoutError when it does."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if failures:
+        raise failures[0]
+
+
+def _pid_in(content: str) -> int | None:
+    try:
+        return int(json.loads(content)["pid"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _digest(key: str, source: str | None, engine: str | None) -> str:
+    return hmac.digest(bytes.fromhex(key), json.dumps([source, engine]).encode(), "sha256").hex()
 
 
 def _is_held(told: IO[str]) -> bool:
@@ -88,11 +154,19 @@ def _is_held(told: IO[str]) -> bool:
     return False
 
 
-def start(folder: Path, stack: str, options: Sequence[str], says: Callable[[str], None]) -> Kept:
+def start(
+    folder: Path,
+    stack: str,
+    source: str | None,
+    engine: str | None,
+    says: Callable[[str], None],
+) -> Kept:
     """Start clouds for *stack* in the background; raises RehearsalFailed when they do not come up.
 
-    *options* are those of `rehearsal up` that choose the source.
+    *source* and *engine* are what `--source` and `--engine` say. The source may hold a password,
+    so it goes by the environment: everyone can read the arguments of a process.
     """
+    options = ["--engine", engine] if engine else []
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _FILE).unlink(missing_ok=True)
     with (folder / _LOG).open("w") as log:
@@ -105,12 +179,12 @@ def start(folder: Path, stack: str, options: Sequence[str], says: Callable[[str]
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, **({SOURCE_VARIABLE: source} if source else {})},
         )
     end = time.monotonic() + _START_SECONDS
     try:
         while time.monotonic() < end and process.poll() is None:
-            kept = find(folder)
-            if kept is not None:
+            if (folder / _FILE).exists() and (kept := find(folder)) is not None:
                 return kept
             says("Starting both clouds")
             time.sleep(_LOOK_SECONDS)
@@ -138,6 +212,25 @@ def stop(folder: Path) -> bool:
     return True
 
 
+def kill(folder: Path) -> bool:
+    """End the clouds of *folder* without a word to them; tells whether any were up."""
+    try:
+        with (folder / _FILE).open() as told:
+            # The lock says that the number in the file is still theirs.
+            pid = _pid_in(told.read()) if _is_held(told) else None
+    except FileNotFoundError:
+        return False
+    if pid is None:
+        return False
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, how)
+        end = time.monotonic() + _STOP_SECONDS
+        while _is_running(pid) and time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+    return True
+
+
 def _is_running(pid: int) -> bool:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
@@ -148,9 +241,17 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-def serve(cast: Cast, stack: str, clouds: stage.Stage, folder: Path) -> None:
-    """Tell *folder* of the running *clouds*, and take orders until the process is ended."""
+def serve(
+    cast: Cast,
+    stack: str,
+    clouds: stage.Stage,
+    folder: Path,
+    source: str | None,
+    engine: str | None,
+) -> None:
+    """Tell *folder* of the running *clouds*, and take orders until one is to end."""
     key = secrets.token_bytes(32)
+    end = threading.Event()
     with (
         Listener(("127.0.0.1", 0), authkey=key) as listener,
         _told(
@@ -165,24 +266,40 @@ def serve(cast: Cast, stack: str, clouds: stage.Stage, folder: Path) -> None:
                 project=clouds.project,
                 door=listener.address[1],
                 key=key.hex(),
+                source=_digest(key.hex(), source, engine),
             ),
         ),
     ):
-        while True:
-            # Whoever knocks without the key, or goes away early, is no reason to end.
-            with suppress(OSError, EOFError, AuthenticationError), listener.accept() as line:
-                order, deployment = line.recv()
-                if order == "play":
-                    _play(cast, clouds, deployment, line)
-                else:
-                    line.send(order)
-                if order == "stop":
-                    return
+        # Some at a time: who knocks and then keeps silent holds up nobody else.
+        for _ in range(_DOORKEEPERS):
+            threading.Thread(
+                target=_take_orders, args=(listener, cast, clouds, end), daemon=True
+            ).start()
+        end.wait()
 
 
-def _play(cast: Cast, clouds: stage.Stage, deployment: Deployment, line: Connection) -> None:
+def _take_orders(listener: Listener, cast: Cast, clouds: stage.Stage, end: threading.Event) -> None:
+    while not end.is_set():
+        # Whoever knocks without the key, or goes away early, is no reason to end.
+        with suppress(OSError, EOFError, AuthenticationError), listener.accept() as line:
+            order, arguments = line.recv()
+            if order == "play":
+                deployment, expected = arguments
+                with _one_day_at_a_time:
+                    _play(cast, clouds, deployment, expected, line)
+            else:
+                line.send(order)
+            if order == "stop":
+                end.set()
+
+
+def _play(
+    cast: Cast, clouds: stage.Stage, deployment: Deployment, expected: Expected, line: Connection
+) -> None:
+    actors = [replace(each, expected=expected.get(each.identifier, ())) for each in cast.actors]
+    now = replace(cast, actors=actors)
     try:
-        line.send(("outcome", scenario.play_day(cast, clouds, deployment, _Telling(line))))
+        line.send(("outcome", scenario.play_day(now, clouds, deployment, _Telling(line))))
     except RehearsalFailed as failure:
         line.send(("failed", str(failure)))
     except Exception as failure:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import boto3
 from rich.console import Console
 
 from rehearsal import cast, engine, kept, report, scenario, stack_file, stage
@@ -32,37 +33,49 @@ def deploy(options: argparse.Namespace, errors: Console) -> int:
         played = cast.of_stack(
             _PROJECT, Path(samples), options.stack, options.source, options.engine
         )
-        engine.cli()
-        scenario.package_handlers(_PROJECT, progress)
+    engine.cli()
+    scenario.package_handlers(_PROJECT, progress)
+    with _alone(options.stack):
         clouds = _clouds(options, folder, progress)
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
-    workspace.configure(options.stack, _config(played.config))
-    status = _pulumi(workspace, options.stack, ["up", "--yes", "--skip-preview"])
+    workspace.configure(options.stack, local_config(played.config))
+    status = workspace.run("up", "--yes", "--skip-preview", stack=options.stack)
     if status != 0:
         raise RehearsalFailed(f"pulumi up failed; look around, then `{_again('destroy', options)}`")
     good = True
     if options.play:
-        outcome = clouds.play(deployment(workspace, options.stack), progress)
+        expected = {actor.identifier: actor.expected for actor in played.actors}
+        outcome = clouds.play(deployment(workspace, options.stack), expected, progress)
         report.show(outcome, report.console())
         good = outcome.is_good
     errors.print(_what_next(clouds, options), markup=False, highlight=False)
     return 0 if good else 1
 
 
+@contextmanager
+def _alone(stack: str) -> Iterator[None]:
+    """Wait until nobody else starts clouds for this stack."""
+    _FOLDER.mkdir(exist_ok=True)
+    with (_FOLDER / f"{stack}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def destroy(options: argparse.Namespace, errors: Console) -> int:
     """Empty the buckets, `pulumi destroy`, end the clouds; returns the exit status."""
-    # What is no stack's name may be the way to another folder, and this one is deleted.
-    stack_file.load(_PROJECT, options.stack)
     folder = _FOLDER / options.stack
+    # What is no stack's name may be the way to another folder, and this one is deleted.
+    if folder not in _FOLDER.glob("*"):
+        stack_file.load(_PROJECT, options.stack)
+    if options.force:
+        there = kept.kill(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        errors.print("Both clouds have ended." if there else _nothing(options.stack))
+        return 0
     clouds = kept.find(folder)
     if clouds is None:
         shutil.rmtree(folder, ignore_errors=True)
-        errors.print(f"No clouds are up for stack {options.stack}; nothing is left to destroy.")
-        return 0
-    if options.force:
-        kept.stop(folder)
-        shutil.rmtree(folder)
-        errors.print("Both clouds have ended, with all that was in them.")
+        errors.print(_nothing(options.stack))
         return 0
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
     # A `deploy` that was interrupted early leaves clouds without a stack on them.
@@ -74,13 +87,18 @@ def destroy(options: argparse.Namespace, errors: Console) -> int:
     return 0
 
 
+def _nothing(stack: str) -> str:
+    return f"No clouds are up for stack {stack}; nothing is left to destroy."
+
+
 def _destroy(
     workspace: engine.Workspace, clouds: Kept, options: argparse.Namespace, errors: Console
 ) -> None:
+    s3 = engine.s3_of(clouds.aws, clouds.region)
     for bucket in _buckets(workspace, options.stack):
-        gone = _empty(clouds, bucket)
+        gone = engine.empty(s3, bucket)
         errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
-    if _pulumi(workspace, options.stack, ["destroy", "--yes", "--skip-preview"]) != 0:
+    if workspace.run("destroy", "--yes", "--skip-preview", stack=options.stack) != 0:
         raise RehearsalFailed(
             "pulumi destroy failed; the clouds stay up to be looked at, until "
             f"`{_again('destroy', options)} --force`"
@@ -88,21 +106,27 @@ def _destroy(
 
 
 def pulumi(options: argparse.Namespace, errors: Console) -> int:
-    """Run a pulumi command on the clouds that are up for the stack, else on new ones."""
+    """Run a pulumi command on the clouds that are up for the stack, else on new ones.
+
+    The command sees the stack's settings and the handlers as they are now.
+    """
     folder = _FOLDER / options.stack
-    clouds = kept.find(folder)
-    if clouds is not None:
-        workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
-        return _any_command(workspace, options.arguments)
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as temporary:
         new = Path(temporary)
         played = cast.of_stack(_PROJECT, new, options.stack, None, None)
         engine.cli()
         scenario.package_handlers(_PROJECT, Progress(errors))
+        clouds = kept.find(folder)
+        if clouds is not None:
+            workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
+            # Of a source of the user's own, the tables are known to `deploy` alone.
+            if clouds.has(None, None):
+                workspace.configure(options.stack, local_config(played.config))
+            return workspace.run(*options.arguments, stack=options.stack)
         with stage.built(played, new / "bigquery.duckdb") as up:
             workspace = _workspace(new, up.aws.endpoint, up.google.endpoint, up.aws.region)
-            workspace.configure(options.stack, _config(played.config))
-            return _any_command(workspace, options.arguments)
+            workspace.configure(options.stack, local_config(played.config))
+            return workspace.run(*options.arguments, stack=options.stack)
 
 
 def deployment(workspace: engine.Workspace, stack: str) -> Deployment:
@@ -112,13 +136,13 @@ def deployment(workspace: engine.Workspace, stack: str) -> Deployment:
         package = resource["type"].partition(":")[0]
         if resource.get("custom") and package in found.resources:
             found.resources[package] += 1
-    found.outputs = json.loads(workspace.ask("stack", "output", "--json", "--stack", stack))
+    found.outputs = json.loads(workspace.ask("stack", "output", "--json", stack=stack))
     return found
 
 
 def state(workspace: engine.Workspace, stack: str) -> list[dict[str, Any]]:
     """Return the resources in the state of *stack*."""
-    exported = json.loads(workspace.ask("stack", "export", "--stack", stack))
+    exported = json.loads(workspace.ask("stack", "export", stack=stack))
     resources: list[dict[str, Any]] = exported["deployment"].get("resources", [])
     return resources
 
@@ -126,20 +150,18 @@ def state(workspace: engine.Workspace, stack: str) -> list[dict[str, Any]]:
 def _clouds(options: argparse.Namespace, folder: Path, progress: Progress) -> Kept:
     clouds = kept.find(folder)
     if clouds is not None:
-        if options.source is not None or options.engine is not None:
+        if not clouds.has(options.source, options.engine):
             raise BadInput(
                 [
-                    "--source, --engine: the clouds are up with another source; "
-                    f"`{_again('destroy', options)}` first"
+                    "--source, --engine: the clouds are up with another source; give the same "
+                    f"again, or `{_again('destroy', options)}` first"
                 ]
             )
         return clouds
     # What an earlier one left of state is about clouds that are gone.
     shutil.rmtree(folder, ignore_errors=True)
-    given = {"--source": options.source, "--engine": options.engine}
-    chosen = [word for name, value in given.items() if value for word in (name, value)]
     with progress.act("clouds", "Starting both clouds"):
-        return kept.start(folder, options.stack, chosen, progress.say)
+        return kept.start(folder, options.stack, options.source, options.engine, progress.say)
 
 
 def _workspace(folder: Path, aws: str, google: str, region: str) -> engine.Workspace:
@@ -149,7 +171,7 @@ def _workspace(folder: Path, aws: str, google: str, region: str) -> engine.Works
     return workspace
 
 
-def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+def local_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stack's configuration for clouds that are where the environment says."""
     return stack_file.with_option(
         stack_file.without_endpoints(dict(config)),
@@ -158,33 +180,8 @@ def _config(config: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _pulumi(workspace: engine.Workspace, stack: str, arguments: list[str]) -> int:
-    return workspace.run(*engine.arguments_for(arguments, stack)).returncode
-
-
-def _any_command(workspace: engine.Workspace, arguments: list[str]) -> int:
-    """Run what may not know `--stack`: the stack is the only one here, and the selected one."""
-    return workspace.run(*arguments, "--non-interactive").returncode
-
-
 def _buckets(workspace: engine.Workspace, stack: str) -> list[str]:
     return [each["id"] for each in state(workspace, stack) if each["type"] == _BUCKET]
-
-
-def _empty(clouds: Kept, bucket: str) -> int:
-    """Delete every object, as someone must before a bucket can be destroyed; returns how many."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=clouds.aws,
-        region_name=clouds.region,
-        aws_access_key_id=engine.AWS_KEY,
-        aws_secret_access_key=engine.AWS_KEY,
-    )
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
-    for key in keys:
-        s3.delete_object(Bucket=bucket, Key=key)
-    return len(keys)
 
 
 def _again(command: str, options: argparse.Namespace) -> str:

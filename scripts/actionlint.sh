@@ -21,8 +21,9 @@ elif command -v go >/dev/null 2>&1; then
     }
     actionlint="$tools/actionlint"
 else
-    echo "actionlint is missing: install Go, or 'brew install actionlint', or the download script of github.com/rhysd/actionlint, then run again" >&2
-    exit 2
+    echo "The workflows were not checked: there is no actionlint (install Go, or 'brew install actionlint', or the download script of github.com/rhysd/actionlint). CI checks them." >&2
+    [ -z "${CI:-}" ] || exit 2
+    exit 0
 fi
 
 set --

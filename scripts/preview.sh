@@ -8,9 +8,18 @@ stack=$1
 cd "$(dirname "$0")/.."
 pulumi=.tools/bin/pulumi
 
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+ask() { PULUMI_SKIP_UPDATE_CHECK=true "$pulumi" "$@" < /dev/null; }
+
+# Says whether the backend has the stack; one that is there and cannot be asked is an error to see.
 exists() {
-    PULUMI_SKIP_UPDATE_CHECK=true "$pulumi" stack ls --json < /dev/null 2> /dev/null |
-        "$BIN/python" -c 'import json, sys; sys.exit(all(s["name"] != sys.argv[1] for s in json.load(sys.stdin)))' "$stack" 2> /dev/null
+    [ -n "${PULUMI_BACKEND_URL:-}" ] || ask whoami --non-interactive > /dev/null 2>&1 || return 1
+    ask stack ls --json > "$work/stacks" || exit 1
+    "$BIN/python" -c 'import json, sys
+names = [stack["name"].rpartition("/")[2] for stack in json.load(open(sys.argv[1]))]
+sys.exit(sys.argv[2] not in names)' "$work/stacks" "$stack"
 }
 
 if [ "$CLOUDS" = auto ]; then
@@ -25,9 +34,9 @@ case $CLOUDS in
     real)
         # shellcheck disable=SC2086  # PACKAGE is several words
         "$BIN/python" -m handlers.package $PACKAGE
-        exec "$pulumi" preview --stack "$stack" --diff --refresh=false
+        "$pulumi" preview --stack "$stack" --diff --refresh=false
         ;;
-    local) exec "$BIN/python" -m rehearsal pulumi --stack "$stack" -- preview --diff --refresh=false ;;
+    local) "$BIN/python" -m rehearsal pulumi --stack "$stack" -- preview --diff --refresh=false ;;
     *)
         echo "CLOUDS=$CLOUDS: one of auto, real, local" >&2
         exit 2

@@ -49,6 +49,7 @@ class StateMachine(Driver):
     required = "name definition roleArn"
     optional = "type loggingConfiguration tracingConfiguration tags region"
     replace_on = "name type region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the machine."""
@@ -179,6 +180,7 @@ class Function(Driver):
         "sourceCodeHash tags region"
     )
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the function."""

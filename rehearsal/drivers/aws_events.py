@@ -35,6 +35,7 @@ class EventRule(Driver):
     required = "name eventPattern"
     optional = "description state tags region"
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Put the rule with its tags."""
@@ -185,6 +186,7 @@ class Schedule(Driver):
     required = "name scheduleExpression flexibleTimeWindow target"
     optional = "description groupName scheduleExpressionTimezone state region"
     replace_on = "name groupName region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the schedule."""

@@ -34,6 +34,7 @@ class Role(Driver):
     required = "name assumeRolePolicy"
     optional = "path description tags"
     replace_on = "name path"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the role."""
@@ -103,6 +104,7 @@ class User(Driver):
     required = "name"
     optional = "path forceDestroy tags"
     replace_on = "name path"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the user."""
@@ -197,6 +199,7 @@ class RolePolicy(_InlinePolicy):
     kind = "role"
     required = "name role policy"
     replace_on = "name role"
+    autonamed = "name"
 
 
 @driver
@@ -207,6 +210,7 @@ class UserPolicy(_InlinePolicy):
     kind = "user"
     required = "name user policy"
     replace_on = "name user"
+    autonamed = "name"
 
 
 @driver

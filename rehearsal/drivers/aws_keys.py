@@ -207,6 +207,7 @@ class Alias(Driver):
     required = "name targetKeyId"
     optional = "region"
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the alias."""

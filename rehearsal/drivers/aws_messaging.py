@@ -28,6 +28,7 @@ class Queue(Driver):
     required = "name"
     optional = " ".join((*_QUEUE, "tags", "region"))
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the queue."""
@@ -148,6 +149,7 @@ class Topic(Driver):
     required = "name"
     optional = "displayName kmsMasterKeyId tags region"
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the topic, then tag it: ministack does not see tags that come with the call."""

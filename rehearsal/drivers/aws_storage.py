@@ -20,6 +20,7 @@ class Bucket(Driver):
     required = "bucket"
     optional = "forceDestroy tags region"
     replace_on = "bucket region"
+    autonamed = "bucket"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the bucket in the cloud's Region."""

@@ -23,6 +23,7 @@ class LogGroup(Driver):
     # ministack has neither keys nor classes of log groups: both are taken and stay as known.
     optional = "retentionInDays kmsKeyId skipDestroy logGroupClass tags region"
     replace_on = "name logGroupClass region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Make the group and set how long it keeps what it gets."""
@@ -124,6 +125,7 @@ class MetricAlarm(Driver):
         "tags region"
     )
     replace_on = "name region"
+    autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
         """Put the alarm."""

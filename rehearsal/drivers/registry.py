@@ -74,9 +74,13 @@ class Driver(ABC):
 
     ``required`` and ``optional`` are the input properties; any other is refused, so that nothing
     the program asks for is dropped without a word. ``replace_on`` holds the paths of properties
-    (``params.data_path``) that the official provider cannot change in place, and ``delete_first``
-    whether it then deletes the old resource before it makes the new one. ``secret_outputs`` are
-    outputs that are secret whatever the inputs were.
+    (``params.data_path``) that the official provider cannot change in place. It then deletes the
+    old resource before it makes the new one where ``delete_first`` says so, and wherever the
+    program gives a name that the provider would else make up (``autonamed``): two resources of
+    one name cannot be there at once. ``secret_outputs`` are outputs that are secret whatever the
+    inputs were.
+
+    Source: pulumi-terraform-bridge, `nameRequiresDeleteBeforeReplace`.
     """
 
     token: ClassVar[str]
@@ -84,6 +88,7 @@ class Driver(ABC):
     optional: ClassVar[str] = ""
     replace_on: ClassVar[str] = ""
     delete_first: ClassVar[bool] = False
+    autonamed: ClassVar[str] = ""
     secret_outputs: ClassVar[str] = ""
 
     @abstractmethod
@@ -105,6 +110,10 @@ class Driver(ABC):
     @abstractmethod
     def delete(self, clouds: Clouds, identifier: str, known: Inputs) -> None:
         """Delete the resource; one that is gone already is no error."""
+
+    def deletes_first(self, inputs: Inputs) -> bool:
+        """Say whether a replacement by *inputs* begins with the deletion of what there is."""
+        return self.delete_first or self.autonamed in inputs
 
     @property
     def properties(self) -> frozenset[str]:

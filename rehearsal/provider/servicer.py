@@ -123,8 +123,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(self, request: Any, context: Any) -> Any:
         """Compare the inputs of then and now."""
         driver = registry.driver_of(_token(request))
-        found = changes(driver, plain(request.old_inputs), plain(request.news))
-        return _diff(found, driver.delete_first)
+        inputs = plain(request.news)
+        found = changes(driver, plain(request.old_inputs), inputs)
+        return _diff(found, driver.deletes_first(inputs))
 
     @_told
     def Create(self, request: Any, context: Any) -> Any:

@@ -8,7 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,21 +123,28 @@ class Stack:
 
     def pulumi(self, *arguments: str) -> Run:
         """Run a command that tells its events as JSON."""
-        done = subprocess.run(
-            [
-                str(engine.cli()),
-                *engine.arguments_for(arguments, self.name),
-                "--json",
-            ],
+        streaming = {"PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"}
+        done = self._done(*arguments, "--json", environment=streaming)
+        return Run(done.returncode, done.stdout + done.stderr, list(events_in(done.stdout)))
+
+    def plain(self, *arguments: str) -> Run:
+        """Run a command as a person does, and take what it prints."""
+        done = self._done(*arguments)
+        return Run(done.returncode, done.stdout + done.stderr, [])
+
+    def _done(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.workspace.command(*arguments),
             cwd=self.workspace.folder,
-            env={**self.workspace.environment(), "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
+            env={**self.workspace.environment(self.name), **(environment or {})},
             text=True,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PATIENCE_SECONDS,
             check=False,
         )
-        return Run(done.returncode, done.stdout + done.stderr, list(events_in(done.stdout)))
 
     def preview(self, *arguments: str) -> Run:
         return self.pulumi("preview", *arguments)
@@ -150,20 +157,6 @@ class Stack:
 
     def destroy(self, *arguments: str) -> Run:
         return self.pulumi("destroy", "--yes", "--skip-preview", *arguments)
-
-    def plain(self, *arguments: str) -> Run:
-        """Run a command as a person does, and take what it prints."""
-        done = subprocess.run(
-            [str(engine.cli()), *engine.arguments_for(arguments, self.name)],
-            cwd=self.workspace.folder,
-            env=self.workspace.environment(),
-            text=True,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_PATIENCE_SECONDS,
-            check=False,
-        )
-        return Run(done.returncode, done.stdout + done.stderr, [])
 
     def adopt(self, found: Callable[[str, str], str | None], file: Path) -> Run:
         """Import what exists already of what an update would make; as docs/production.md says.
@@ -187,7 +180,7 @@ class Stack:
 
     def export(self, *arguments: str) -> dict[str, Any]:
         """Return the state: its `deployment`."""
-        told = self.workspace.ask("stack", "export", "--stack", self.name, *arguments)
+        told = self.workspace.ask("stack", "export", *arguments, stack=self.name)
         deployment: dict[str, Any] = json.loads(told)["deployment"]
         return deployment
 
@@ -207,15 +200,17 @@ class Stack:
     def play_day(self) -> Outcome:
         """Let a day go by: snapshot, export, load."""
         quiet = Progress(Console(quiet=True))
-        return scenario.play_day(self.cast, self.clouds, self.deployment(), quiet)
+        declared = cast.from_sample(self.config, None, ROOT, self.workspace.folder)
+        expected = {each.identifier: each.expected for each in declared.actors}
+        actors = [replace(each, expected=expected[each.identifier]) for each in self.cast.actors]
+        now = replace(self.cast, actors=actors)
+        return scenario.play_day(now, self.clouds, self.deployment(), quiet)
 
     def empty_buckets(self) -> None:
         """What has to be done by hand before a bucket can be destroyed."""
         s3 = self.clouds.aws.client("s3")
         for bucket in s3.list_buckets()["Buckets"]:
-            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
-            for found in [item for page in pages for item in page.get("Contents", [])]:
-                s3.delete_object(Bucket=bucket["Name"], Key=found["Key"])
+            engine.empty(s3, bucket["Name"])
 
 
 def events_in(text: str) -> Iterator[dict[str, Any]]:
@@ -236,14 +231,6 @@ def stack_on_clouds(folder: Path, name: str, **changes: Any) -> Iterator[Stack]:
         )
         workspace = engine.Workspace(ROOT, folder / "workspace", variables)
         workspace.prepare()
-        stack = Stack(name, workspace, clouds, played, _fitted(played.config))
+        stack = Stack(name, workspace, clouds, played, kept_stack.local_config(played.config))
         stack.set(**changes)
         yield stack
-
-
-def _fitted(config: Mapping[str, Any]) -> dict[str, Any]:
-    return stack_file.with_option(
-        stack_file.without_endpoints(dict(config)),
-        stack_file.HANDLERS,
-        path=stack_file.LOCAL_PACKAGES,
-    )

@@ -37,6 +37,13 @@ def test_only_the_resources_of_an_added_and_of_a_removed_table_move(local: Stack
     assert removed.short("delete") == orders
     assert removed.short("update") == lists
     assert len(removed.changes) == 4
+    # The tables that are declared now are carried, and no other.
+    assert {row.name for row in local.play_day().tables} == {
+        "shop.users",
+        "world.city",
+        "world.country",
+        "world.countrylanguage",
+    }
 
 
 def test_drift_is_shown_and_mended(local: Stack) -> None:
@@ -182,7 +189,7 @@ def test_prod_protects_what_cannot_be_had_again(prod: Stack) -> None:
     # The runbook's way: let the tables go, unprotect, empty, destroy.
     prod.set(bigquery={"deletion_protection": False})
     prod.up().succeeded()
-    prod.workspace.ask("state", "unprotect", "--all", "--yes", "--stack", prod.name)
+    prod.workspace.ask("state", "unprotect", "--all", "--yes", stack=prod.name)
     prod.empty_buckets()
     prod.destroy().succeeded()
     assert left_over(prod) == {}

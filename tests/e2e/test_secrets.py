@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.kit import Run, Stack
+from tests.e2e.kit import Stack
 
 
 def secret_values(stack: Stack) -> set[str]:
@@ -36,30 +36,33 @@ def assert_hidden(values: set[str], text: str, where: str) -> None:
 
 
 def test_no_secret_is_anywhere_in_plain_text(local: Stack) -> None:
-    runs: dict[str, Run] = {"the plan": local.plain("preview", "--diff")}
+    runs = {"the plan": local.plain("preview", "--diff").succeeded()}
     runs["the update's events"] = local.up().succeeded()
     values = secret_values(local)
     assert values
     assert all(len(value) >= 40 for value in values)
 
     local.set(snapshot={"reader_key_generation": 2})
-    runs["a rotation's plan"] = local.plain("preview", "--diff")
+    runs["a rotation's plan"] = local.plain("preview", "--diff").succeeded()
     runs["a rotation's events"] = local.up().succeeded()
     values |= secret_values(local)
     assert len(values) == 2
-    runs["a refresh"] = local.plain("refresh", "--yes", "--diff")
-    runs["the outputs"] = local.plain("stack", "output", "--json")
+    runs["a refresh"] = local.plain("refresh", "--yes", "--diff").succeeded()
+    runs["the outputs"] = local.plain("stack", "output", "--json").succeeded()
     local.empty_buckets()
     state = json.dumps(local.export())
     files = {path: path.read_bytes().decode("latin-1") for path in _files(local.workspace.folder)}
-    assert any("stacks" in str(path) for path in files)
-    runs["the destruction"] = local.plain("destroy", "--yes", "--diff")
+    for kind in ("stacks", "backups", "history"):
+        assert any(f"/.pulumi/{kind}/" in str(path) for path in files), kind
+    runs["the destruction"] = local.plain("destroy", "--yes", "--diff").succeeded()
 
     assert_hidden(values, state, "the exported state")
     for path, text in files.items():
         assert_hidden(values, text, str(path))
     for where, run in runs.items():
         assert_hidden(values, run.text, where)
+    # They were there to be told, and were not.
+    assert all("[secret]" in runs[where].text for where in ("the plan", "a rotation's plan"))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -278,6 +278,7 @@ UP = kept.Kept(
     project="local-project",
     door=1,
     key="00",
+    source="00",
 )
 
 
@@ -360,7 +361,7 @@ def test_clouds_that_are_up_have_their_source_already(
     name, value = option
     (line,) = refused(capsys, "deploy", name, value.format(tmp_path / "shop.db"))
     assert line == (
-        "--source, --engine: the clouds are up with another source; "
+        "--source, --engine: the clouds are up with another source; give the same again, or "
         "`python -m rehearsal destroy` first"
     )
 
@@ -393,7 +394,7 @@ STAY = (
         # Left by a `deploy` that was interrupted early.
         ([], "[]", True, NOTHING_LEFT),
         ([], LOCAL, False, STAY),
-        (["--force"], LOCAL, True, "Both clouds have ended, with all that was in them."),
+        (["--force"], LOCAL, True, "Both clouds have ended."),
     ],
 )
 def test_destroying_ends_the_clouds_unless_something_is_left_on_them(
@@ -406,6 +407,12 @@ def test_destroying_ends_the_clouds_unless_something_is_left_on_them(
     last: str,
 ) -> None:
     stopped: list[Path] = []
+
+    def kill(folder: Path) -> bool:
+        stopped.append(folder)
+        return True
+
+    monkeypatch.setattr(kept, "kill", kill)
     (tmp_path / "kept" / "local").mkdir(parents=True)
     monkeypatch.setattr(kept_stack, "_FOLDER", tmp_path / "kept")
     monkeypatch.setattr(kept, "find", lambda _folder: UP)

@@ -41,7 +41,7 @@ def quiet(_text: str) -> None:
 def started(folder: Path, stack: str = STACK) -> Kept:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return kept.start(folder, stack, [], quiet)
+        return kept.start(folder, stack, None, None, quiet)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_day_that_cannot_be_played_is_told_with_the_reason(folder, up) -> None
             return super().act(key, title)
 
     with pytest.raises(RehearsalFailed) as failed:
-        up.play(Deployment(STACK), Listening(Console(quiet=True)))
+        up.play(Deployment(STACK), {}, Listening(Console(quiet=True)))
     assert str(failed.value) == ("unexpected KeyError: 'export_machines'; clouds.log says where")
     assert "Traceback" in (folder / "clouds.log").read_text()
     assert acts == ["Exporting"]
@@ -164,10 +164,11 @@ def test_what_is_left_of_clouds_is_no_cloud_and_nobody_else_is_killed(tmp_path, 
 def test_a_file_that_means_nothing_is_no_cloud(tmp_path, content) -> None:
     (tmp_path / "clouds.json").write_text(content)
     assert found(tmp_path) is None
-    # Nor if somebody holds it, as clouds of another version would.
+    # If somebody holds it, as clouds of another version would, they are not passed over.
     with (tmp_path / "clouds.json").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert found(tmp_path) is None
+        with pytest.raises(RehearsalFailed, match=r"^clouds are up .*`destroy --force` ends them"):
+            kept.find(tmp_path)
 
 
 def test_they_are_started_anew_after_a_kill_and_end_when_told(tmp_path) -> None:
@@ -183,6 +184,57 @@ def test_they_are_started_anew_after_a_kill_and_end_when_told(tmp_path) -> None:
     assert not (tmp_path / "clouds.json").exists()
     assert found(tmp_path) is None
     assert kept.stop(tmp_path) is False
+
+
+def test_who_keeps_silent_at_the_door_holds_up_nobody(folder, up) -> None:
+    with socket.create_connection(("127.0.0.1", up.door)):
+        assert found(folder) == up
+
+
+def test_they_know_what_they_were_started_with(up) -> None:
+    assert up.has(None, None)
+    assert not up.has("sqlite:////data/shop.db", None)
+    assert not up.has(None, "postgresql")
+
+
+def test_clouds_that_do_not_answer_are_told_of_and_can_be_killed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kept, "_ANSWER_SECONDS", 0.5)
+    clouds = started(tmp_path)
+    os.kill(clouds.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(RehearsalFailed, match=rf"process {clouds.pid}\), but do not answer"):
+            kept.find(tmp_path)
+    finally:
+        monkeypatch.setattr(kept, "_STOP_SECONDS", 0.5)
+        assert kept.kill(tmp_path) is True
+    assert not is_running(clouds.pid)
+    assert found(tmp_path) is None
+    assert kept.kill(tmp_path) is False
+
+
+def test_nobody_else_is_killed(tmp_path, up) -> None:
+    with subprocess.Popen(["sleep", "600"]) as other:
+        try:
+            stale(tmp_path, up, pid=other.pid)
+            assert kept.kill(tmp_path) is False
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_a_source_is_not_among_the_arguments_that_everyone_can_read(tmp_path, monkeypatch) -> None:
+    arguments: list[str] = []
+
+    def popen(command: list[str], **named: Any) -> Any:
+        arguments.extend(command)
+        assert named["env"]["REHEARSAL_SOURCE"] == "mysql+pymysql://me:hidden@db/shop"
+        raise InterruptedError
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(InterruptedError):
+        kept.start(tmp_path, STACK, "mysql+pymysql://me:hidden@db/shop", "mysql", quiet)
+    assert arguments[-4:-2] == ["--engine", "mysql"]
+    assert "hidden" not in " ".join(arguments)
 
 
 def test_a_start_that_fails_tells_why(tmp_path) -> None:
@@ -205,7 +257,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_up(tmp_path, monkeypatch) ->
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(subprocess, "Popen", popen)
     with pytest.raises(KeyboardInterrupt):
-        kept.start(tmp_path, STACK, [], interrupt)
+        kept.start(tmp_path, STACK, None, None, interrupt)
     (process,) = processes
     try:
         process.wait(_PATIENCE_SECONDS)

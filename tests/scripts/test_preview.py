@@ -10,7 +10,9 @@ import pytest
 from tests.scripts.kit import Ended, Tree
 
 PULUMI = """
-if [ "$1 $2" = "stack ls" ]; then
+if [ "$1" = whoami ]; then
+    exit "${STRANGER:-0}"
+elif [ "$1 $2" = "stack ls" ]; then
     [ -n "${STACKS:-}" ] || { echo "error: no credentials" >&2; exit 1; }
     echo "$STACKS"
 else
@@ -61,15 +63,29 @@ def stacks(*names: str) -> str:
     return json.dumps([{"name": name, "current": False} for name in names])
 
 
-def test_a_stack_of_ones_own_backend_is_previewed_there(tree) -> None:
-    done = preview(tree, "stg", "auto", STACKS=stacks("prod", "stg"))
+# Pulumi Cloud puts the organisation before some.
+@pytest.mark.parametrize("known", [stacks("prod", "stg"), stacks("acme/stg")])
+def test_a_stack_of_ones_own_backend_is_previewed_there(tree, known) -> None:
+    done = preview(tree, "stg", "auto", STACKS=known)
     assert (done.status, done.err, tree.calls) == (0, "", REAL)
 
 
-@pytest.mark.parametrize("known", ["", "[]", stacks("prod", "stgx", "acme/stg"), "no JSON"])
+@pytest.mark.parametrize("known", ["[]", stacks("prod", "stgx", "acme/prod")])
 def test_one_that_is_not_there_is_previewed_on_local_clouds(tree, known) -> None:
     done = preview(tree, "stg", "auto", STACKS=known)
     assert (done.status, done.err, tree.calls) == (0, SAYS, LOCAL)
+
+
+def test_who_is_logged_in_nowhere_sees_local_clouds(tree) -> None:
+    done = preview(tree, "stg", "auto", STRANGER="1")
+    assert (done.status, done.err, tree.calls) == (0, SAYS, LOCAL)
+
+
+@pytest.mark.parametrize("variables", [{}, {"STRANGER": "1", "PULUMI_BACKEND_URL": "s3://state"}])
+def test_a_backend_that_cannot_be_asked_is_an_error_to_see(tree, variables) -> None:
+    """Credentials that have expired are no reason to show a plan of local clouds."""
+    done = preview(tree, "stg", "auto", **variables)
+    assert (done.status, done.err, tree.calls) == (1, "error: no credentials\n", [])
 
 
 def test_the_local_stack_is_always_on_local_clouds(tree) -> None:
