@@ -177,8 +177,8 @@ def _print(rows: list[Row]) -> None:
     for row in rows:
         print(
             f"{row.step:<14} {row.tables:>7,} {row.seconds:>8.1f} {row.ms_per_table / 1000:>8.3f}"
-            f"             {row.program:>8.0%} {row.outside:>8.0%}   {row.engine:>7.0%} "
-            f"{row.plugins:>8.0%} {row.clouds:>7.0%}"
+            f"             {row.program:>8.1%} {row.outside:>8.1%}   {row.engine:>7.1%} "
+            f"{row.plugins:>8.1%} {row.clouds:>7.1%}"
         )
 
 

@@ -227,3 +227,30 @@ def test_the_page_names_every_variable() -> None:
     }
     listed = set(re.findall(r"^\| `([A-Z][A-Z_]+)` \|", page, re.M))
     assert used == listed
+
+
+def scripts_of(file: str, job: str) -> str:
+    steps_of_job = jobs(WORKFLOWS[0].parent / file)[job]["steps"]
+    return "\n".join(step.get("run", "") for step in steps_of_job)
+
+
+def test_what_people_read_is_without_a_refresh_and_what_looks_for_drift_is_with_one() -> None:
+    """docs/decisions/0015: updates refresh by themselves; a preview would tell of every load."""
+    (comment,) = [
+        step
+        for step in jobs(WORKFLOWS[0].parent / "preview.yml")["preview"]["steps"]
+        if step.get("with", {}).get("command") == "preview"
+    ]
+    assert comment["env"] == {"PULUMI_OPTION_REFRESH": "false"}
+    assert "--refresh=false" in scripts_of("deploy.yml", "prod-preview")
+    assert "--refresh --expect-no-changes" in scripts_of("drift.yml", "drift")
+    for job in ("stg", "prod"):
+        assert "pulumi up" in scripts_of("deploy.yml", job)
+        assert "--refresh=false" not in scripts_of("deploy.yml", job)
+    assert yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["options"] == {"refresh": "always"}
+
+
+def test_prod_is_not_taken_back_to_a_commit_that_main_has_left_behind() -> None:
+    script = scripts_of("deploy.yml", "prod")
+    assert script.index("commits/main") < script.index("pulumi up")
+    assert '"$newest" != "$GITHUB_SHA"' in script
