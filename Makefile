@@ -15,7 +15,7 @@ DEV := $(VENV)/.dev
 SOURCES := __main__.py settings export_identity.py components state_machines handlers rehearsal bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rehearse package pulumi test e2e check format bench docs databases lock preview up down clean
+.PHONY: help setup rehearse package pulumi test e2e check format bench docs databases lock preview up down for-real clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -87,10 +87,15 @@ up: $(RUNTIME) pulumi ## Deploy STACK=stg; STACK=local starts both clouds here, 
 down: $(RUNTIME) pulumi ## Destroy STACK=stg, for real; STACK=local only what is here, and its clouds
 	$(BIN)/python -m rehearsal destroy $(ARGS)
 else
-up: $(RUNTIME) pulumi package
+# CLOUDS is for previews; whoever says it here may think that this is one.
+for-real:
+	@[ "$(CLOUDS)" != local ] || { echo "up and down of $(STACK) are for real; on local clouds: $(BIN)/python -m rehearsal deploy --stack $(STACK)" >&2; exit 2; }
+	@[ -f "Pulumi.$(STACK).yaml" ] || { echo "There is no Pulumi.$(STACK).yaml" >&2; exit 2; }
+
+up: for-real $(RUNTIME) pulumi package
 	$(PULUMI) up --stack $(STACK)
 
-down: $(RUNTIME) pulumi package
+down: for-real $(RUNTIME) pulumi package
 	$(PULUMI) destroy --stack $(STACK)
 endif
 

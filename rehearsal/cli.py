@@ -11,6 +11,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -294,5 +295,7 @@ def _up(options: argparse.Namespace, errors: Console) -> int:
                 flush=True,
             )
             errors.print("Both clouds are up; stop them with Ctrl-C.")
-            threading.Event().wait()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    errors.print("Both clouds have ended.")
     return GOOD

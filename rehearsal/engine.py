@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -134,14 +135,35 @@ class Workspace:
         return any(each["name"] == stack for each in json.loads(self.ask("stack", "ls", "--json")))
 
     def run(self, *arguments: str, stack: str) -> int:
-        """Run `pulumi` for everyone to see; returns its exit status."""
-        return subprocess.run(
+        """Run `pulumi` for everyone to see; returns its exit status.
+
+        After a Ctrl-C, which the terminal sends to the engine too, the engine is waited for: it
+        lets what is under way end, writes that down and gives its lock back.
+        """
+        self._unlock()
+        interrupted = False
+        with subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
             env=self.environment(stack),
             stdin=subprocess.DEVNULL,
-            check=False,
-        ).returncode
+        ) as process:
+            while process.returncode is None:
+                try:
+                    process.wait()
+                except KeyboardInterrupt:
+                    interrupted = True
+        if interrupted:
+            raise KeyboardInterrupt
+        return process.returncode
+
+    def _unlock(self) -> None:
+        """Take away the lock of an engine that was killed; nobody else works in this folder."""
+        for lock in self._state.glob(".pulumi/locks/**/*.json"):
+            with suppress(ProcessLookupError, ValueError, KeyError, OSError):
+                os.kill(int(json.loads(lock.read_text())["pid"]), 0)
+                continue
+            lock.unlink(missing_ok=True)
 
     def start(self, *arguments: str, stack: str, output: IO[str]) -> subprocess.Popen[str]:
         """Start `pulumi` in a session of its own; *output* takes all that it prints."""

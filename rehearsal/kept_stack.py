@@ -39,17 +39,36 @@ def deploy(options: argparse.Namespace, errors: Console) -> int:
         clouds = _clouds(options, folder, progress)
     workspace = _workspace(folder, clouds.aws, clouds.google, clouds.region)
     workspace.configure(options.stack, local_config(played.config))
-    status = workspace.run("up", "--yes", "--skip-preview", stack=options.stack)
-    if status != 0:
-        raise RehearsalFailed(f"pulumi up failed; look around, then `{_again('destroy', options)}`")
-    good = True
-    if options.play:
-        expected = {actor.identifier: actor.expected for actor in played.actors}
-        outcome = clouds.play(deployment(workspace, options.stack), expected, progress)
-        report.show(outcome, report.console())
-        good = outcome.is_good
+    try:
+        good = _up_and_play(workspace, clouds, played, options, progress)
+    except KeyboardInterrupt:
+        errors.print(
+            f"The clouds stay up: go on with `{_again('deploy', options)}`, or end it with "
+            f"`{_again('destroy', options)}`."
+        )
+        raise
     errors.print(_what_next(clouds, options), markup=False, highlight=False)
     return 0 if good else 1
+
+
+def _up_and_play(
+    workspace: engine.Workspace,
+    clouds: Kept,
+    played: cast.Cast,
+    options: argparse.Namespace,
+    progress: Progress,
+) -> bool:
+    if workspace.run("up", "--yes", "--skip-preview", stack=options.stack) != 0:
+        raise RehearsalFailed(
+            f"pulumi up failed. Mend what it says and run `{_again('deploy', options)}` again; "
+            f"`{_again('destroy', options)}` ends it"
+        )
+    if not options.play:
+        return True
+    expected = {actor.identifier: actor.expected for actor in played.actors}
+    outcome = clouds.play(deployment(workspace, options.stack), expected, progress)
+    report.show(outcome, report.console())
+    return outcome.is_good
 
 
 @contextmanager
@@ -98,7 +117,7 @@ def _destroy(
     for bucket in _buckets(workspace, options.stack):
         gone = engine.empty(s3, bucket)
         errors.print(f"Emptied bucket {bucket}: {gone} objects.", highlight=False)
-    if workspace.run("destroy", "--yes", "--skip-preview", stack=options.stack) != 0:
+    if workspace.run("destroy", "--yes", "--skip-preview", "--remove", stack=options.stack) != 0:
         raise RehearsalFailed(
             "pulumi destroy failed; the clouds stay up to be looked at, until "
             f"`{_again('destroy', options)} --force`"
@@ -122,11 +141,29 @@ def pulumi(options: argparse.Namespace, errors: Console) -> int:
             # Of a source of the user's own, the tables are known to `deploy` alone.
             if clouds.has(None, None):
                 workspace.configure(options.stack, local_config(played.config))
-            return workspace.run(*options.arguments, stack=options.stack)
+            return workspace.run(*_from_here(options.arguments), stack=options.stack)
         with stage.built(played, new / "bigquery.duckdb") as up:
             workspace = _workspace(new, up.aws.endpoint, up.google.endpoint, up.aws.region)
             workspace.configure(options.stack, local_config(played.config))
-            return workspace.run(*options.arguments, stack=options.stack)
+            return workspace.run(*_from_here(options.arguments), stack=options.stack)
+
+
+# What names a file: `pulumi` works in its workspace, and the user somewhere else.
+_FILES = ("--file", "-f", "--import-file", "--out", "-o", "--plan", "--save-plan", "--config-file")
+
+
+def _from_here(arguments: list[str]) -> list[str]:
+    """Return pulumi's arguments with the files among them as seen from where the user is."""
+    found: list[str] = []
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if found and found[-1] in _FILES:
+            found.append(str(Path(argument).absolute()))
+        elif equals and flag in _FILES:
+            found.append(f"{flag}={Path(value).absolute()}")
+        else:
+            found.append(argument)
+    return found
 
 
 def deployment(workspace: engine.Workspace, stack: str) -> Deployment:

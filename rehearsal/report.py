@@ -36,6 +36,8 @@ def endpoints(*, aws: str, google: str, account: str, region: str, project: str)
             "aws_access_key_id='test', aws_secret_access_key='test')",
             f"google  bigquery.Client('{project}', credentials=AnonymousCredentials(), "
             f"client_options={{'api_endpoint': '{google}'}})",
+            "        (pip install google-cloud-bigquery; from google.cloud import bigquery; "
+            "from google.auth.credentials import AnonymousCredentials)",
         ]
     )
 

@@ -7,6 +7,15 @@ set -eu
 stack=$1
 cd "$(dirname "$0")/.."
 pulumi=.tools/bin/pulumi
+if [ ! -f "Pulumi.$stack.yaml" ]; then
+    there=
+    for file in Pulumi.*.yaml; do
+        file=${file#Pulumi.}
+        there="$there ${file%.yaml}"
+    done
+    echo "There is no Pulumi.$stack.yaml; stacks here:$there" >&2
+    exit 2
+fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -34,6 +34,8 @@ suits() {
 
 provided() {
     [ -x "$bin/pulumi" ] || return 1
+    # The wrapper beside a host that was built here is this tree's own, and may have changed.
+    [ ! -e "$bin/pulumi-language-python-host" ] || cp "$here/language-host/pulumi-language-python" "$bin/"
     suits "$bin/pulumi" "what is in .tools/bin" && say "$version is in .tools/bin"
 }
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
@@ -13,6 +20,8 @@ from google.cloud import bigquery
 
 from rehearsal import kept
 from tests.rehearsal.playing import command, config_of, project_with
+
+_PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -33,6 +42,12 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
 ) -> None:
     folder = project / ".rehearsal" / "mine"
     try:
+        told = interrupted_deploy(project, folder)
+        assert "interrupted" in told
+        assert "The clouds stay up: go on with `python -m rehearsal deploy --stack mine`" in told
+        assert not list(folder.glob("state/.pulumi/locks/**/*.json")), "the lock was not given back"
+        until(lambda: processes_of(folder) == [], "everything that the engine had started to end")
+
         deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert deployed.status == 0, deployed.output + deployed.errors
         assert "All well: as many rows in source, export and BigQuery" in deployed.output
@@ -79,6 +94,77 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
         assert not folder.exists()
     finally:
         kept.stop(folder)
+
+
+def interrupted_deploy(project: Path, folder: Path) -> str:
+    """Press Ctrl-C while the engine works: everything in the foreground gets it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "rehearsal", "deploy", "--stack", "mine"],
+        cwd=project,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        lines = []
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if "aws:iam:Role" in line and "created" in line:
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        lines += process.stdout
+    assert process.returncode == 130, "".join(lines)
+    return "".join(lines)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.1)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return what works in a workspace, but for the clouds."""
+    mark = f"PULUMI_HOME={folder}".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and mark in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_text())
+    return found
+
+
+def test_an_engine_that_was_killed_locks_nobody_out(project: Path, tmp_path: Path) -> None:
+    folder = project / ".rehearsal" / "mine"
+    try:
+        deployed = command(
+            "deploy", "--stack", "mine", "--no-play", folder=tmp_path, project=project
+        )
+        assert deployed.status == 0, deployed.output + deployed.errors
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        lock = folder / "state/.pulumi/locks/organization/data-ferry/mine/left.json"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text(json.dumps({"pid": gone.pid, "username": "me", "hostname": "here"}))
+        again = command("deploy", "--stack", "mine", "--no-play", folder=tmp_path, project=project)
+        assert again.status == 0, again.output + again.errors
+        assert not lock.exists()
+    finally:
+        kept.stop(folder)
+
+
+def test_files_are_those_where_the_user_is(project: Path, tmp_path: Path) -> None:
+    planned = command(
+        *("pulumi", "--stack", "local", "--", "preview", "--import-file", "import.json"),
+        folder=tmp_path,
+        project=project,
+    )
+    assert planned.status == 0, planned.output + planned.errors
+    listed = json.loads((project / "import.json").read_text())["resources"]
+    assert "aws:s3/bucket:Bucket" in {each["type"] for each in listed}
 
 
 def test_a_pulumi_command_has_clouds_and_a_state_of_its_own(project: Path, tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ SAYS = (
 @pytest.fixture
 def tree(tmp_path) -> Tree:
     tree = Tree(tmp_path).holding("scripts/preview.sh")
+    for stack in ("local", "stg"):
+        (tree.root / f"Pulumi.{stack}.yaml").touch()
     tree.fake(".tools/bin/pulumi", PULUMI)
     tree.fake(".venv/bin/python", PYTHON)
     return tree
@@ -110,6 +112,13 @@ def test_clouds_that_there_are_not_are_refused(tree, clouds) -> None:
         f"CLOUDS={clouds}: one of auto, real, local\n",
     )
     assert tree.calls == []
+
+
+@pytest.mark.parametrize("clouds", ["auto", "real", "local"])
+def test_a_stack_without_a_file_is_refused(tree, clouds) -> None:
+    done = preview(tree, "nosuch", clouds, STACKS=stacks("nosuch"))
+    assert (done.status, done.out, tree.calls) == (2, "", [])
+    assert done.err == "There is no Pulumi.nosuch.yaml; stacks here: local stg\n"
 
 
 @pytest.mark.parametrize("clouds", ["real", "local"])
