@@ -7,6 +7,7 @@ is deployed, then previewed with one property of each resource changed at a time
 from __future__ import annotations
 
 import copy
+import importlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -19,37 +20,17 @@ import pytest
 from rehearsal import cast, engine, stage
 from rehearsal.drivers import Clouds, registry
 from tests.e2e.kit import Run, Stack
-from tests.rehearsal.drivers import (
-    test_aws_bucket_settings,
-    test_aws_compute,
-    test_aws_events,
-    test_aws_identity,
-    test_aws_keys,
-    test_aws_messaging,
-    test_aws_storage,
-    test_aws_watching,
-    test_google_bigquery,
-    test_google_iam,
-    test_google_identity,
-    test_google_project,
-    test_google_secrets,
-)
+from tests.rehearsal.drivers import test_aws_compute, test_aws_keys
 from tests.rehearsal.drivers.lifecycle import NUMBER, PROJECT, REGION, Life
 
-MODULES = (
-    test_aws_bucket_settings,
-    test_aws_events,
-    test_aws_identity,
-    test_aws_keys,
-    test_aws_messaging,
-    test_aws_storage,
-    test_aws_watching,
-    test_google_bigquery,
-    test_google_iam,
-    test_google_identity,
-    test_google_project,
-    test_google_secrets,
-)
+MODULES = [
+    importlib.import_module(f"tests.rehearsal.drivers.test_{name}")
+    for name in (
+        *("aws_bucket_settings", "aws_events", "aws_identity", "aws_keys", "aws_messaging"),
+        *("aws_storage", "aws_watching"),
+        *("google_bigquery", "google_iam", "google_identity", "google_project", "google_secrets"),
+    )
+]
 # A life for each type; Google can neither change nor delete an agent, so it has none.
 AGENT = "gcp:projects/serviceIdentity:ServiceIdentity"
 
