@@ -33,7 +33,9 @@ def test_each_process_is_on_a_side(tmp_path: Path) -> None:
 
     busy = "import sys\nwhile True: pass"
     with subprocess.Popen(
-        [sys.executable, "-c", busy, "pulumi-language-python-exec"], start_new_session=True
+        [sys.executable, "-c", busy, "pulumi-language-python-exec"],
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             while True:
