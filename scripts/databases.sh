@@ -11,7 +11,9 @@ find_server() {
 }
 
 missing=""
-find_server mariadbd || missing="$missing mariadb-server-core"
+# mariadb-install-db, which comes with the server, calls a program that comes with the client.
+{ find_server mariadbd && find_server my_print_defaults; } ||
+    missing="$missing mariadb-server-core mariadb-client-core"
 find_server initdb || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 

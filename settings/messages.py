@@ -40,12 +40,18 @@ def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: P
     """Add one of pydantic's errors about a `model` whose keys begin with `prefix`."""
     location, name = error["loc"], error["type"]
     context = error.get("ctx", {})
-    if name in ("extra_forbidden", "invalid_key"):
+    unknown = name in ("extra_forbidden", "invalid_key")
+    home = _home_of(str(location[-1]), model) if unknown else None
+    if home is not None:
+        section, example = home
+        problem = f"is not a key here; it belongs to {prefix}:{section}"
+        right = f"{prefix}:{snippet(section, {str(location[-1]): example})}"
+    elif unknown:
         problem, right = _unknown_key(str(location[-1]), _model_above(model, location))
     else:
         problem = _problem(name, error, context)
         right = right_value(model, location, context.get("write"))
-    if len(location) == 1:
+    if len(location) == 1 and home is None:
         right = f"{prefix}:{right}"
     problems.add(key_path(prefix, location), problem, right)
 
@@ -88,6 +94,16 @@ def _problem(name: str, error: ErrorDetails, context: Mapping[str, Any]) -> str:
     if name == "too_long":
         return f"has {context['actual_length']} entries; at most {context['max_length']} fit"
     return f"{show(given)} is wrong: {error['msg']}"
+
+
+def _home_of(name: str, root: type[BaseModel]) -> tuple[str, Any] | None:
+    """Return the section of the stack that a key belongs to, and an example of its value."""
+    for section, field in root.model_fields.items():
+        inside = _model_in(field.annotation)
+        found = inside.model_fields.get(name) if inside is not None else None
+        if found is not None:
+            return section, found.examples[0] if found.examples else found.default
+    return None
 
 
 def _unknown_key(name: str, model: type[BaseModel]) -> tuple[str, str]:

@@ -353,6 +353,13 @@ WRONG: list[tuple[str, object, str]] = [
     ("data-ferry:snapshot.sources[0].cluser", "shop", "perhaps cluster is meant"),
     ("data-ferry:bigquery.data_set", "shop", "perhaps dataset is meant"),
     ("data-ferry:replicas", {"a": 1}, "is not a key"),
+    (
+        "data-ferry:bigquery.reader_key_generation",
+        2,
+        "is not a key here; it belongs to data-ferry:snapshot; write  "
+        "data-ferry:snapshot: {reader_key_generation: ",
+    ),
+    ("data-ferry:reader_key_generation", 2, "it belongs to data-ferry:snapshot"),
     ("data-ferry:bigquery.password", "hunter2", "no secret belongs here"),
 ]
 

@@ -169,7 +169,7 @@ def deployed(folder: Path, program: str) -> deploy.Deployment:
 
 def test_a_resource_type_without_a_driver_ends_the_deployment(tmp_path: Path) -> None:
     program = "import pulumi\npulumi.CustomResource('aws:moon/base:Base', 'one', {})\n"
-    with pytest.raises(deploy.DeploymentFailed, match=r"^aws:moon/base:Base \(one\): .*no driver"):
+    with pytest.raises(deploy.DeploymentFailed, match=r"^aws:moon/base:Base: .*no driver"):
         deployed(tmp_path, program)
 
 
@@ -180,7 +180,9 @@ def test_a_property_without_a_driver_ends_the_deployment(tmp_path: Path) -> None
     )
     with pytest.raises(deploy.DeploymentFailed) as failed:
         deployed(tmp_path, program)
-    assert str(failed.value) == "aws:sqs/queue:Queue (dead): the driver does not know smell"
+    assert str(failed.value) == (
+        "aws:sqs/queue:Queue (dead): smell: the driver does not know this property"
+    )
 
 
 def test_settings_that_the_program_refuses_are_bad_input_line_by_line(tmp_path: Path) -> None:
