@@ -84,7 +84,7 @@ def destroy(options: argparse.Namespace, errors: Console) -> int:
     """Empty the buckets, `pulumi destroy`, end the clouds; returns the exit status."""
     folder = _FOLDER / options.stack
     # What is no stack's name may be the way to another folder, and this one is deleted.
-    if folder not in _FOLDER.glob("*"):
+    if folder not in _FOLDER.glob("*") or not folder.is_dir():
         stack_file.load(_PROJECT, options.stack)
     if options.force:
         there = kept.kill(folder)

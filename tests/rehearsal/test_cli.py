@@ -294,7 +294,7 @@ def engine_at(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Non
 @pytest.mark.parametrize(
     "arguments", [("deploy",), ("destroy",), ("pulumi", "--", "preview")], ids=lambda a: a[0]
 )
-@pytest.mark.parametrize("stack", ["porduction", "..", ".", "", "/", "../kept"])
+@pytest.mark.parametrize("stack", ["porduction", "..", ".", "", "/", "../kept", "local.lock"])
 def test_what_is_no_stack_starts_and_deletes_nothing(
     untouched: Path,
     tmp_path: Path,
