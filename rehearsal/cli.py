@@ -277,7 +277,8 @@ def _write_outputs(
 
 def _up(options: argparse.Namespace, errors: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
-        source = options.source or os.environ.get(kept.SOURCE_VARIABLE)
+        # Taken out: it may hold a password, and what is started from here would inherit it.
+        source = os.environ.pop(kept.SOURCE_VARIABLE, None) or options.source
         played = cast.of_stack(_PROJECT, Path(folder), options.stack, source, options.engine)
         where = ports.declared(played.config)
         with stage.built(played, Path(folder) / _DATABASE, ports=where) as clouds:

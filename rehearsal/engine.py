@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -158,12 +157,15 @@ class Workspace:
         return process.returncode
 
     def _unlock(self) -> None:
-        """Take away the lock of an engine that was killed; nobody else works in this folder."""
+        """Take away the locks of engines that were killed, and of no other."""
         for lock in self._state.glob(".pulumi/locks/**/*.json"):
-            with suppress(ProcessLookupError, ValueError, KeyError, OSError):
+            try:
                 os.kill(int(json.loads(lock.read_text())["pid"]), 0)
+            except ProcessLookupError:
+                lock.unlink(missing_ok=True)
+            except (OSError, ValueError, KeyError, TypeError):
+                # Somebody else's process, or a lock that is only being written: pulumi will tell.
                 continue
-            lock.unlink(missing_ok=True)
 
     def start(self, *arguments: str, stack: str, output: IO[str]) -> subprocess.Popen[str]:
         """Start `pulumi` in a session of its own; *output* takes all that it prints."""
