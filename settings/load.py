@@ -12,10 +12,22 @@ from pulumi.runtime.config import CONFIG, get_config_env, is_config_secret
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from settings.errors import Problems, SettingsError, snippet
+from settings.errors import Problems, SettingsError, flow, snippet
+from settings.flows import FlowParts, check_flows
 from settings.messages import Location, key_path, report, right_value
-from settings.model import Alerts, BigQuery, Handlers, Settings, Snapshot, Source, Trigger
+from settings.model import (
+    Alerts,
+    BigQuery,
+    Cluster,
+    Handlers,
+    Replication,
+    Settings,
+    Snapshot,
+    Source,
+    Trigger,
+)
 from settings.names import check_names, default_dataset
+from settings.replication_schema import ReplicationShape
 from settings.schema import (
     NAMESPACE,
     BigQueryShape,
@@ -25,7 +37,8 @@ from settings.schema import (
 )
 from settings.sources import build_sources
 
-_ROUTE_KEYS = ("snapshot", "bigquery")
+_HALVES = {"snapshot": "bigquery", "bigquery": "snapshot"}
+_ROUTE_KEYS = (*_HALVES, "replication")
 _PRODUCTION_STACK = "prod"
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,22 +59,28 @@ def load(stack: str, config: Mapping[str, object], root: Path) -> Settings:
     """Return the settings of `stack`, or raise `SettingsError` with all that is wrong.
 
     `config` has the whole keys (``data-ferry:service``, ``aws:region``) with their values, parsed
-    or as JSON. Nothing but a `tables_file` is read, below `root`.
+    or as JSON. Nothing is read but the files it names, below `root`.
     """
     problems = Problems()
     region = {"region": config["aws:region"]} if "aws:region" in config else {}
-    errors = _errors(RegionShape, region)
-    for error in errors:
+    region_errors = _errors(RegionShape, region)
+    for error in region_errors:
         report(error, RegionShape, "aws", problems)
     own = _own_values(config)
     secret = _check_secrets(own, problems)
+    _check_routes(own, problems)
     errors = [e for e in _errors(StackShape, own) if e["loc"][0] not in secret]
     for error in errors:
-        _report(error, own, problems)
-    sources = _check_together(stack, own, errors, root, problems)
+        report(_as_written(error, own), StackShape, NAMESPACE, problems)
+    wrong = {error["loc"] for error in errors}
+    sources = _check_together(stack, own, wrong, root, problems)
+    declared = own.get("replication") if "replication" not in secret else None
+    place = None if region_errors else str(region["region"])
+    flows = check_flows(declared, wrong, place, root, problems)
     if problems.lines:
         raise SettingsError(problems.lines)
-    return _settings(stack, str(region["region"]), StackShape.model_validate(own), sources)
+    shape = StackShape.model_validate(own)
+    return _settings(stack, str(region["region"]), shape, sources, flows)
 
 
 def _own_values(config: Mapping[str, object]) -> dict[str, object]:
@@ -97,18 +116,37 @@ def _errors(shape: type[BaseModel], values: Mapping[str, object]) -> list[ErrorD
     return []
 
 
-def _report(error: ErrorDetails, own: Mapping[str, object], problems: Problems) -> None:
-    """Add an error; for a missing half of the route, say that the route has two."""
-    location = error["loc"]
-    if error["type"] != "missing" or len(location) > 1 or location[0] not in _ROUTE_KEYS:
-        report(error, StackShape, NAMESPACE, problems)
-        return
-    other = next(key for key in _ROUTE_KEYS if key != location[0])
-    problem = f"is missing, and {other} too: a stack has a route only if it sets the route's keys"
-    if other in own:
-        problem = f"is missing: the snapshot route needs it beside {NAMESPACE}:{other}"
-    right = right_value(StackShape, location)
-    problems.add(key_path(NAMESPACE, location), problem, f"{NAMESPACE}:{right}")
+def _as_written(error: ErrorDetails, own: Mapping[str, object]) -> ErrorDetails:
+    """Return an error of a column that is written as its type alone at the place where it is."""
+    *above, last = error["loc"]
+    if last != "type" or error["type"] == "missing":
+        return error
+    value: object = own
+    for part in above:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return {**error, "loc": tuple(above)} if isinstance(value, str) else error
+
+
+def _check_routes(own: Mapping[str, object], problems: Problems) -> None:
+    """Note a stack without a route, and half of one."""
+    examples = {
+        f"{NAMESPACE}:{key}": next(iter(StackShape.model_fields[key].examples or ()))
+        for key in _HALVES
+    }
+    if not any(key in own for key in _ROUTE_KEYS):
+        problems.add(
+            NAMESPACE,
+            "there is no route: a stack has a route only if it sets the route's keys, snapshot and "
+            "bigquery or replication",
+            flow(examples),
+        )
+    for key, other in _HALVES.items():
+        if other in own and key not in own:
+            problems.add(
+                f"{NAMESPACE}:{key}",
+                f"is missing: the snapshot route needs it beside {NAMESPACE}:{other}",
+                snippet(f"{NAMESPACE}:{key}", examples[f"{NAMESPACE}:{key}"]),
+            )
 
 
 def _check_secrets(own: Mapping[str, object], problems: Problems) -> set[str]:
@@ -126,7 +164,7 @@ def _check_secrets(own: Mapping[str, object], problems: Problems) -> set[str]:
 
 def _secrets(value: object, location: Location) -> Iterator[Location]:
     if isinstance(value, Mapping):
-        if set(value) == {"secure"}:
+        if set(value) == {"secure"} and isinstance(value["secure"], str):
             yield location
             return
         for key, inner in value.items():
@@ -139,7 +177,7 @@ def _secrets(value: object, location: Location) -> Iterator[Location]:
 def _check_together(
     stack: str,
     own: Mapping[str, object],
-    errors: list[ErrorDetails],
+    wrong: set[Location],
     root: Path,
     problems: Problems,
 ) -> tuple[Source, ...]:
@@ -148,7 +186,6 @@ def _check_together(
     So a slip in one key does not hide the errors of all others until the next run.
     """
     service = own.get("service")
-    wrong = {error["loc"] for error in errors}
     legal = isinstance(service, str) and ("service",) not in wrong
     check_names(str(service) if legal else None, stack, problems)
     snapshot, bigquery = own.get("snapshot"), own.get("bigquery")
@@ -171,13 +208,20 @@ def _check_trigger(snapshot: object, problems: Problems) -> None:
         )
 
 
-def _settings(stack: str, region: str, shape: StackShape, sources: tuple[Source, ...]) -> Settings:
+def _settings(
+    stack: str,
+    region: str,
+    shape: StackShape,
+    sources: tuple[Source, ...],
+    flows: Mapping[str, FlowParts],
+) -> Settings:
     return Settings(
         service=shape.service,
         stack=stack,
         region=region,
-        snapshot=_snapshot(shape.snapshot, sources),
-        bigquery=_bigquery(shape.bigquery, shape.service, stack),
+        snapshot=_snapshot(shape.snapshot, sources) if shape.snapshot else None,
+        bigquery=_bigquery(shape.bigquery, shape.service, stack) if shape.bigquery else None,
+        replication=_replication(shape.replication, flows) if shape.replication else None,
         alerts=Alerts(emails=tuple(shape.alerts.emails), runbook_url=shape.alerts.runbook_url),
         labels=MappingProxyType(dict(shape.labels)),
         handlers=Handlers(**shape.handlers.model_dump()),
@@ -200,5 +244,14 @@ def _bigquery(shape: BigQueryShape, service: str, stack: str) -> BigQuery:
     return BigQuery(
         dataset=shape.dataset or default_dataset(service, stack),
         deletion_protection=stack == _PRODUCTION_STACK if protection is None else protection,
+        **values,
+    )
+
+
+def _replication(shape: ReplicationShape, flows: Mapping[str, FlowParts]) -> Replication:
+    values = shape.model_dump(exclude={"cluster", "flows"})
+    return Replication(
+        cluster=Cluster(**shape.cluster.model_dump()),
+        flows=tuple(flows[name].flow(name, shape.flows[name]) for name in sorted(shape.flows)),
         **values,
     )

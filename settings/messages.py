@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from settings.errors import Problems, flow, kind, show, snippet
+from settings.shape import keys
 
 Location = tuple[int | str, ...]
 
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
@@ -41,7 +43,7 @@ def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: P
     location, name = error["loc"], error["type"]
     context = error.get("ctx", {})
     unknown = name in ("extra_forbidden", "invalid_key")
-    home = _home_of(str(location[-1]), model) if unknown else None
+    home = _home_of(location, model) if unknown else None
     if home is not None:
         section, example = home
         problem = f"is not a key here; it belongs to {prefix}:{section}"
@@ -49,7 +51,7 @@ def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: P
     elif unknown:
         problem, right = _unknown_key(str(location[-1]), _model_above(model, location))
     else:
-        problem = _problem(name, error, context)
+        problem = _problem(name, error, context) + _hint(name, _field_at(model, location))
         right = right_value(model, location, context.get("write"))
     if len(location) == 1 and home is None:
         right = f"{prefix}:{right}"
@@ -67,9 +69,9 @@ def right_value(model: type[BaseModel], location: Location, value: object = None
     if isinstance(key, int):
         item = example[0] if isinstance(example, list) else example
         return f"- {flow(item if value is None else value)}"
-    if key not in _model_above(model, location).model_fields:
-        # An entry of a free mapping, such as a label: the example is the whole mapping's.
-        example = "data"
+    if isinstance(example, Mapping) and _is_entry(model, location):
+        # The example is the whole mapping's.
+        example = next(iter(example.values()))
     return snippet(key, example if value is None else value)
 
 
@@ -92,47 +94,82 @@ def _problem(name: str, error: ErrorDetails, context: Mapping[str, Any]) -> str:
     if name in ("too_short", "string_too_short"):
         return "is empty"
     if name == "too_long":
-        return f"has {context['actual_length']} entries; at most {context['max_length']} fit"
+        return f"has {len(given)} entries; at most {context['max_length']} fit"
     return f"{show(given)} is wrong: {error['msg']}"
 
 
-def _home_of(name: str, root: type[BaseModel]) -> tuple[str, Any] | None:
-    """Return the section of the stack that a key belongs to, and an example of its value."""
-    for section, field in root.model_fields.items():
-        inside = _model_in(field.annotation)
-        found = inside.model_fields.get(name) if inside is not None else None
+def _hint(name: str, field: FieldInfo | None) -> str:
+    """Return what a key says of where its value is to be had, when it is missing."""
+    extra = field.json_schema_extra if field is not None else None
+    if name != "missing" or not isinstance(extra, dict) or "missing_text" not in extra:
+        return ""
+    return f": {extra['missing_text']}"
+
+
+def _home_of(location: Location, root: type[BaseModel]) -> tuple[str, Any] | None:
+    """Return the section of the stack that a key belongs to, and an example of its value.
+
+    Several sections may have such a key; the one that it is written in comes first.
+    """
+    name, sections = str(location[-1]), keys(root)
+    for section in sorted(sections, key=lambda section: section != location[0]):
+        inside = _model_in(sections[section].annotation)
+        found = keys(inside).get(name) if inside is not None else None
         if found is not None:
             return section, found.examples[0] if found.examples else found.default
     return None
 
 
 def _unknown_key(name: str, model: type[BaseModel]) -> tuple[str, str]:
-    keys = list(model.model_fields)
-    near = difflib.get_close_matches(name, keys, n=1)
+    known = list(keys(model))
+    near = difflib.get_close_matches(name, known, n=1)
+    key = near[0] if near else known[0]
     if near:
-        problem = f"is not a key; perhaps {near[0]} is meant"
+        problem = f"is not a key; perhaps {key} is meant"
     elif any(word in name.lower() for word in _SECRET_WORDS):
         problem = "is not a key; no secret belongs here, the program makes and keeps its own"
+        if "secret_arn" in known:
+            key = "secret_arn"
+            problem = "is not a key; no secret belongs here, only the ARN of the secret it is in"
     else:
-        problem = f"is not a key; there are {', '.join(keys)}"
-    key = near[0] if near else keys[0]
+        problem = f"is not a key; there are {', '.join(known)}"
     return problem, right_value(model, (key,))
 
 
 def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
     """Return the field that a location is in: for an element, the one that holds the list."""
-    field = None
+    return _walk(model, location)[0]
+
+
+def _is_entry(model: type[BaseModel], location: Location) -> bool:
+    """Return whether a location is an entry of a free mapping, such as a label."""
+    return _walk(model, location[:-1])[1]
+
+
+def _walk(model: type[BaseModel], location: Location) -> tuple[FieldInfo | None, bool]:
+    """Return the field that a location is in, and whether what comes next is a free name."""
+    field, free = None, False
     for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            field = model.model_fields[part]
+        if not free and isinstance(part, str) and part in keys(model):
+            field = keys(model)[part]
             model = _model_in(field.annotation) or model
-    return field
+            free = _is_mapping(field.annotation)
+        else:
+            free = False
+    return field, free
 
 
 def _model_above(model: type[BaseModel], location: Location) -> type[BaseModel]:
     """Return the model that the last part of a location is a key of."""
     field = _field_at(model, location[:-1])
     return (_model_in(field.annotation) if field is not None else None) or model
+
+
+def _is_mapping(annotation: object) -> bool:
+    """Return whether an annotation such as ``dict[str, Model] | None`` is of a free mapping."""
+    if get_origin(annotation) is dict:
+        return True
+    return any(_is_mapping(inner) for inner in get_args(annotation))
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

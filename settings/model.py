@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 Engine = Literal["mysql", "postgresql"]
 SourceKind = Literal["cluster", "instance"]
@@ -95,6 +95,98 @@ class BigQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a flow's table, and where in the item its value stands.
+
+    `type` is MySQL's, normalised: lower case, without blanks, ``text`` as ``longtext``.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    type: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyAttribute:
+    """A key attribute of a DynamoDB table, with DynamoDB's own word for its type."""
+
+    name: str
+    type: Literal["S", "N", "B"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """One DynamoDB table and the MySQL table that it becomes.
+
+    `table` is the DynamoDB table: made when `create_table`, else looked up. `key` has its partition
+    key, then its sort key if it has one, and `key_columns` the names of their columns in that
+    order. `target` is the MySQL table in `database`. `schema` is a JSON Schema of draft 7.
+    """
+
+    name: str
+    table: str
+    create_table: bool
+    key: tuple[KeyAttribute, ...]
+    key_columns: tuple[str, ...]
+    database: str
+    target: str
+    schema: Mapping[str, Any] | None
+    columns: tuple[Column, ...]
+    starting_position: Literal["TRIM_HORIZON", "LATEST"]
+    batch_size: int
+    batching_window_seconds: int
+    parallelization_factor: int
+    maximum_retry_attempts: int
+    maximum_record_age_seconds: int
+    transform_buffer_mib: float
+    buffer_mib: int
+    buffer_seconds: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the functions of this flow know of it: the content of their `flow.json`."""
+        return {
+            "flow": self.name,
+            "database": self.database,
+            "table": self.target,
+            "key": list(self.key_columns),
+            "columns": [
+                {"name": column.name, "path": list(column.path), "type": column.type}
+                for column in self.columns
+            ],
+            "schema": self.schema,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The Aurora MySQL cluster that all flows load into; it is looked up, never owned.
+
+    Without `secret_arn` the load functions prove who they are by IAM. `ca_bundle` is a file below
+    the project's folder.
+    """
+
+    identifier: str
+    user: str
+    secret_arn: str | None
+    ca_bundle: str
+    modify: bool
+    parameter_group_family: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replication:
+    """The replication route. Without an `on_failure_bucket` the program makes its own."""
+
+    cluster: Cluster
+    flows: tuple[Flow, ...]
+    on_failure_bucket: str | None
+    retention_days: int
+    failed_retention_days: int
+    log_retention_days: int
+    load_lag_minutes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Alerts:
     """Who is told when something fails."""
 
@@ -113,13 +205,17 @@ class Handlers:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything the program needs to know of a stack."""
+    """Everything the program needs to know of a stack. A route it does not have is `None`.
+
+    `snapshot` and `bigquery` are the two halves of one route: there are both or neither.
+    """
 
     service: str
     stack: str
     region: str
-    snapshot: Snapshot
-    bigquery: BigQuery
+    snapshot: Snapshot | None
+    bigquery: BigQuery | None
+    replication: Replication | None
     alerts: Alerts
     labels: Mapping[str, str]
     handlers: Handlers

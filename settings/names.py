@@ -8,7 +8,9 @@ from settings.errors import Problems, show, snippet
 from settings.schema import NAMESPACE
 
 # Google, "Workload identity pools": an id has 4 to 32 characters. It is the shortest of the names
-# that cannot be shortened, so that what fits it fits the buckets and functions too.
+# that cannot be shortened, so that what fits it fits the buckets and functions too. Stacks without
+# a pool are held to it as well: they can be given the snapshot route later, and the names of flows
+# are as long as it leaves room for.
 _MIN_POOL_ID = 4
 _MAX_POOL_ID = 32
 

@@ -25,6 +25,8 @@ LOG_RETENTION_DAYS = (
 )
 # Every resource has these labels from the program itself.
 OWN_LABELS = ("service", "stack", "managed-by")
+_AWS_BUCKET_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_AWS_BUCKET_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 # The export bucket's own folders, beside the exports.
 _BUCKET_FOLDERS = ("catalog", "loads")
 
@@ -32,6 +34,12 @@ _BUCKET_FOLDERS = ("catalog", "loads")
 def wrong(problem: str, write: object = None) -> PydanticCustomError:
     """Return the error of a value; `write` is a right one, if not simply the key's example."""
     return PydanticCustomError("wrong", "{problem}", {"problem": problem, "write": write})
+
+
+def made_legal(value: str, limit: int) -> str | None:
+    """Return the nearest name of lower-case letters, digits and single hyphens, if there is one."""
+    name = re.sub(r"[^a-z0-9]+", "-", value.lower()).lstrip("0123456789-")
+    return name[:limit].rstrip("-") or None
 
 
 def region(value: str) -> str:
@@ -57,7 +65,7 @@ def service(value: str) -> str:
         raise wrong(
             f"{show(value)} is not 1 to 20 lower-case letters, digits and single hyphens, "
             "a letter first and no hyphen last",
-            _made_legal(value, 20),
+            made_legal(value, 20),
         )
     for prefix in ("gcp-", "sthree-", "amzn-s3-demo-"):
         if f"{value}-".startswith(prefix):
@@ -75,7 +83,7 @@ def rds_identifier(value: str) -> str:
         raise wrong(
             f"{show(value)} is not an RDS identifier, which has 1 to 63 lower-case letters, "
             "digits and single hyphens, a letter first and no hyphen last",
-            _made_legal(value, 63),
+            made_legal(value, 63),
         )
     return value
 
@@ -166,6 +174,34 @@ def prefix(value: str) -> str:
     return value
 
 
+def bucket_name(value: str) -> str:
+    """Accept the name of an S3 bucket.
+
+    Amazon S3, "Bucket naming rules": 3 to 63 lower-case letters, digits, dots and hyphens, a
+    letter or digit at both ends, no two dots in a row, no IP address; some prefixes and suffixes
+    are AWS's own.
+    """
+    name = value.removeprefix("s3://").removeprefix("arn:aws:s3:::").partition("/")[0]
+    legal = re.sub(r"\.{2,}", ".", re.sub(r"[^a-z0-9.-]+", "-", name.lower()))
+    legal = legal.strip(".-")[:63].rstrip(".-")
+    right = legal if len(legal) >= 3 else None
+    if not re.fullmatch(r"[a-z0-9](\.?[a-z0-9-])*", value) or not 3 <= len(value) <= 63:
+        raise wrong(
+            f"{show(value)} is not the name of an S3 bucket, which has 3 to 63 lower-case letters, "
+            "digits, single dots and hyphens",
+            right,
+        )
+    if value.endswith("-") or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value):
+        raise wrong(f"{show(value)} ends with a hyphen or is an IP address, as no S3 bucket may")
+    for prefix in _AWS_BUCKET_PREFIXES:
+        if value.startswith(prefix):
+            raise wrong(f"buckets that begin with {prefix} are AWS's own")
+    for suffix in _AWS_BUCKET_SUFFIXES:
+        if value.endswith(suffix):
+            raise wrong(f"buckets that end with {suffix} are AWS's own")
+    return value
+
+
 def log_retention_days(value: int) -> int:
     """Accept a number of days that CloudWatch Logs offers."""
     if value not in LOG_RETENTION_DAYS:
@@ -244,9 +280,3 @@ def _time_zones() -> frozenset[str]:
 
 def _label_text(value: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", value.lower()).strip("-")
-
-
-def _made_legal(value: str, limit: int) -> str | None:
-    """Return the nearest name of lower-case letters, digits and single hyphens, if there is one."""
-    name = re.sub(r"[^a-z0-9]+", "-", value.lower()).lstrip("0123456789-")
-    return name[:limit].rstrip("-") or None

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from settings import rules
 from settings.errors import show
+from settings.replication_schema import CLUSTER_EXAMPLE, FLOW_EXAMPLE, ReplicationShape
 from settings.schedule import expression
+from settings.shape import Shape
 
 NAMESPACE = "data-ferry"
 
@@ -23,12 +25,6 @@ SOURCE_EXAMPLE = {
     "engine": "mysql",
     "databases": {"shop": ["users", "orders"]},
 }
-
-
-class Shape(BaseModel):
-    """A mapping with known keys only, whose values are taken as they are, never converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class SourceShape(Shape):
@@ -231,13 +227,22 @@ class StackShape(Shape):
         description="Begins the name of every resource in both clouds. A change replaces them all.",
         examples=["shop"],
     )
-    snapshot: SnapshotShape = Field(
+    snapshot: SnapshotShape | None = Field(
+        None,
         description="The snapshot route, AWS half. On together with `bigquery`.",
         examples=[{"sources": [SOURCE_EXAMPLE]}],
+        json_schema_extra={"required_text": "with `bigquery`"},
     )
-    bigquery: BigQueryShape = Field(
+    bigquery: BigQueryShape | None = Field(
+        None,
         description="The snapshot route, Google half. On together with `snapshot`.",
         examples=[{"project": "shop-analytics-prod", "location": "EU"}],
+        json_schema_extra={"required_text": "with `snapshot`"},
+    )
+    replication: ReplicationShape | None = Field(
+        None,
+        description="The replication route. On when this key is set.",
+        examples=[{"cluster": CLUSTER_EXAMPLE, "flows": {"page-views": FLOW_EXAMPLE}}],
     )
     alerts: AlertsShape = Field(
         AlertsShape.model_validate({}),
@@ -265,6 +270,7 @@ class RegionShape(Shape):
     """The one key of another namespace that the program needs."""
 
     region: Annotated[str, AfterValidator(rules.region)] = Field(
-        description="The AWS region of the sources; exports must lie in the same one.",
+        description="The AWS region of the sources, the DynamoDB tables and the cluster; all that "
+        "the program makes in AWS lies in it too.",
         examples=["eu-west-1"],
     )

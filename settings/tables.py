@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from settings.errors import Problems, flow, kind, show, snippet
+from settings.files import read_text
 from settings.model import Engine
 
 _MYSQL_NAME_CHARACTERS = 64
@@ -56,7 +57,8 @@ def from_file(
     name: str, root: Path, engine: Engine, path: str, problems: Problems
 ) -> Iterator[Declared]:
     """Yield the tables of a `tables_file` that are right; note what is wrong, with the line."""
-    text = _read(name, root, path, problems)
+    right = snippet("tables_file", "tables/shop.txt")
+    text = read_text(name, root, path, right, problems)
     if text is None:
         return
     form = "database.table" if engine == "mysql" else "database.schema.table"
@@ -76,24 +78,6 @@ def from_file(
             yield Declared(names[0], schema, names[-1], where)
     if empty:
         problems.add(path, f"{name} names no table", right)
-
-
-def _read(name: str, root: Path, path: str, problems: Problems) -> str | None:
-    try:
-        file = (root / name).resolve()
-        if file.is_relative_to(root.resolve()):
-            return file.read_text(encoding="utf-8-sig")
-        problem = f"{name} is outside the project's folder"
-    except FileNotFoundError:
-        problem = f"there is no file {name} in the project's folder"
-    except UnicodeDecodeError as error:
-        problem = f"{name} is not UTF-8 text, at byte {error.start}"
-    except OSError as error:
-        problem = f"{name} cannot be read: {error.strerror}"
-    except ValueError:
-        problem = f"{show(name)} cannot be the name of a file"
-    problems.add(path, problem, snippet("tables_file", "tables/shop.txt"))
-    return None
 
 
 def _mysql(database: str, content: object, where: str, problems: Problems) -> Iterator[Declared]:

@@ -10,6 +10,7 @@ import yaml
 import settings
 from settings import reference
 from settings.schema import StackShape
+from tests.project import with_certificates
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,13 +28,22 @@ def test_every_key_has_a_meaning_and_an_example() -> None:
         assert all(cell.strip() for cell in (key, kind, required, meaning, example)), row
 
 
-def test_the_examples_are_right() -> None:
+def test_the_examples_are_right(tmp_path: Path) -> None:
     """Every example of a top-level key, put together, is a stack that loads."""
     config = {"aws:region": "eu-west-1"}
     for name, field in StackShape.model_fields.items():
         assert field.examples
         config[f"data-ferry:{name}"] = field.examples[0]
-    assert settings.load("prod", config, ROOT)
+    assert settings.load("prod", config, with_certificates(tmp_path))
+
+
+def test_the_complete_flow_is_right(tmp_path: Path) -> None:
+    example = reference.reference().partition("```yaml\n")[2].partition("```")[0]
+    config = {"aws:region": "eu-west-1", "data-ferry:service": "shop", **yaml.safe_load(example)}
+    replication = settings.load("prod", config, with_certificates(tmp_path)).replication
+    assert replication is not None
+    (flow,) = replication.flows
+    assert [column.name for column in flow.columns] == ["page_id", "at", "device", "price"]
 
 
 def test_the_examples_of_single_keys_are_right() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from pulumi.runtime.config import set_all_config
 
 import settings
 from settings.schema import StackShape
+from tests.project import CERTIFICATE
 
 ROOT = Path(__file__).resolve().parents[1]
 # The tables of the sample that the rehearsal carries over when no database is given to it.
@@ -96,6 +98,18 @@ def errors(config: dict[str, Any], stack: str = "stg", root: Path = ROOT) -> lis
     return caught.value.errors
 
 
+def exported(config: dict[str, Any], stack: str = "stg", root: Path = ROOT) -> settings.Snapshot:
+    snapshot = settings.load(stack, config, root).snapshot
+    assert snapshot is not None
+    return snapshot
+
+
+def loaded(config: dict[str, Any], stack: str = "stg") -> settings.BigQuery:
+    bigquery = settings.load(stack, config, ROOT).bigquery
+    assert bigquery is not None
+    return bigquery
+
+
 def mended(config: dict[str, Any], line: str) -> dict[str, Any]:
     """Return the configuration after a user did what an error says."""
     *above, last = steps(line.partition(": ")[0])
@@ -162,17 +176,18 @@ class TestRight:
             ),
             alerts=settings.Alerts(emails=(), runbook_url="docs/runbook.md"),
             labels={},
+            replication=None,
             handlers=settings.Handlers(
                 path="build/lambda", runtime="python3.12", architecture="arm64"
             ),
         )
 
     def test_everything_that_can_be_said_is_taken(self) -> None:
-        stack = settings.load("stg", COMPLETE, ROOT)
-        assert stack.snapshot.trigger == settings.Trigger(
+        stack, snapshot = settings.load("stg", COMPLETE, ROOT), exported(COMPLETE)
+        assert snapshot.trigger == settings.Trigger(
             kind="schedule", schedule="cron(30 3 * * ? *)", timezone="Europe/Berlin"
         )
-        ledger = stack.snapshot.sources[1]
+        ledger = snapshot.sources[1]
         assert (ledger.name, ledger.kind, ledger.engine) == ("ledger", "instance", "postgresql")
         assert [table.target for table in ledger.tables] == [
             "ledger.public.accounts",
@@ -180,8 +195,8 @@ class TestRight:
         ]
         assert ledger.tables[0].path == "ledger/public.accounts"
         assert ledger.tables[0].destination == "ledger_accounts"
-        assert stack.snapshot.prefix == "rds/exports"
-        assert stack.snapshot.reader_key_generation == 2
+        assert snapshot.prefix == "rds/exports"
+        assert snapshot.reader_key_generation == 2
         assert stack.bigquery == settings.BigQuery(
             project="shop-analytics",
             project_number="123456789012",
@@ -214,21 +229,21 @@ class TestRight:
 
     def test_a_project_number_may_stand_without_quotes(self) -> None:
         config = having("data-ferry:bigquery.project_number", 123456789012)
-        assert settings.load("stg", config, ROOT).bigquery.project_number == "123456789012"
+        assert loaded(config).project_number == "123456789012"
 
     def test_tables_of_the_stack_prod_are_protected(self) -> None:
-        assert settings.load("prod", MINIMAL, ROOT).bigquery.deletion_protection
+        assert loaded(MINIMAL, "prod").deletion_protection
         config = having("data-ferry:bigquery.deletion_protection", False)
-        assert not settings.load("prod", config, ROOT).bigquery.deletion_protection
+        assert not loaded(config, "prod").deletion_protection
 
     def test_the_default_dataset_has_underscores_for_hyphens(self) -> None:
         config = having("data-ferry:service", "web-shop")
-        assert settings.load("eu-1", config, ROOT).bigquery.dataset == "web_shop_eu_1_rds_data"
+        assert loaded(config, "eu-1").dataset == "web_shop_eu_1_rds_data"
 
     def test_what_a_table_id_cannot_hold_becomes_an_underscore(self) -> None:
         tables = ["orders$2024", "a b", "größe"]
         config = having("data-ferry:snapshot.sources[0].databases", {"shop": tables})
-        source = settings.load("stg", config, ROOT).snapshot.sources[0]
+        source = exported(config).sources[0]
         assert [table.destination for table in source.tables] == ["orders_2024", "a_b", "gr__e"]
 
     def test_settings_cannot_be_changed(self) -> None:
@@ -245,7 +260,7 @@ class TestPartialExport:
     def source(self, engine: str, databases: object) -> settings.Source:
         value = {"cluster": "shop", "engine": engine, "databases": databases}
         config = having("data-ferry:snapshot.sources", [value])
-        return settings.load("stg", config, ROOT).snapshot.sources[0]
+        return exported(config).sources[0]
 
     def test_is_possible_with_plain_names(self) -> None:
         assert self.source("mysql", {"shop": ["users", "orders$2024"]}).partial_export
@@ -352,7 +367,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("data-ferry:snapshot.retension_days", 7, "perhaps retention_days is meant"),
     ("data-ferry:snapshot.sources[0].cluser", "shop", "perhaps cluster is meant"),
     ("data-ferry:bigquery.data_set", "shop", "perhaps dataset is meant"),
-    ("data-ferry:replicas", {"a": 1}, "is not a key"),
+    ("data-ferry:capture", {"a": 1}, "is not a key"),
     (
         "data-ferry:bigquery.reader_key_generation",
         2,
@@ -408,9 +423,11 @@ class TestWrong:
 
     def test_a_stack_without_a_route_is_told_so(self) -> None:
         config = {**MINIMAL, "data-ferry:snapshot": {}, "data-ferry:bigquery": {}}
-        lines = errors(config)
-        assert len(lines) == 2
-        assert all("a stack has a route only if it sets the route's keys" in line for line in lines)
+        (line,) = errors(config)
+        assert line.startswith("data-ferry: there is no route: ")
+        assert "a stack has a route only if it sets the route's keys" in line
+        right = yaml.safe_load(line.rpartition("; write  ")[2])
+        assert settings.load("stg", {**config, **right}, ROOT)
 
     def test_all_errors_of_a_stack_are_told_at_once(self) -> None:
         config = copy.deepcopy(COMPLETE)
@@ -444,7 +461,7 @@ class TestWrong:
         with pytest.raises(settings.SettingsError) as caught:
             settings.load("stg", {}, ROOT)
         assert str(caught.value) == "\n".join(caught.value.errors)
-        assert len(caught.value.errors) == 4
+        assert len(caught.value.errors) == 3
 
 
 class TestSources:
@@ -557,8 +574,7 @@ class TestDestinations:
         config = having("data-ferry:snapshot.sources", sources)
         template = yaml.safe_load(line.rpartition("write  ")[2])["table_name"]
         mended = having("data-ferry:bigquery.table_name", template, config)
-        stack = settings.load("stg", mended, ROOT)
-        ids = [t.destination for source in stack.snapshot.sources for t in source.tables]
+        ids = [t.destination for source in exported(mended).sources for t in source.tables]
         assert len(set(ids)) == 8
 
     def test_names_that_differ_only_in_what_becomes_an_underscore_clash(self) -> None:
@@ -577,12 +593,12 @@ class TestTablesFile:
     def test_lists_tables_with_comments_and_empty_lines(self, tmp_path: Path) -> None:
         text = "# the shop\nshop.users\n\n  shop.orders  # since March\r\n"
         config = self.load(tmp_path, text)
-        (source,) = settings.load("stg", config, tmp_path).snapshot.sources
+        (source,) = exported(config, root=tmp_path).sources
         assert [table.target for table in source.tables] == ["shop.users", "shop.orders"]
 
     def test_of_postgresql_names_schemas(self, tmp_path: Path) -> None:
         config = self.load(tmp_path, "ledger.public.accounts\n", "postgresql")
-        (source,) = settings.load("stg", config, tmp_path).snapshot.sources
+        (source,) = exported(config, root=tmp_path).sources
         assert source.tables[0].path == "ledger/public.accounts"
 
     @pytest.mark.parametrize(
@@ -628,9 +644,9 @@ class TestTablesFile:
         text = "".join(f"shop.table_{index}\n" for index in range(10_000))
         config = self.load(tmp_path, text)
         begin = time.perf_counter()
-        stack = settings.load("stg", config, tmp_path)
+        snapshot = exported(config, root=tmp_path)
         assert time.perf_counter() - begin < 5
-        assert len(stack.snapshot.sources[0].tables) == 10_000
+        assert len(snapshot.sources[0].tables) == 10_000
 
     def test_ten_thousand_clashes_are_told_in_seconds(self, tmp_path: Path) -> None:
         text = "".join(f"shop.table_{index}\n" for index in range(10_000))
@@ -660,7 +676,7 @@ class TestTrigger:
     )
     def test_a_schedule_that_eventbridge_takes_is_taken(self, expression: str) -> None:
         config = having("data-ferry:snapshot.trigger", {"schedule": expression})
-        trigger = settings.load("stg", config, ROOT).snapshot.trigger
+        trigger = exported(config).trigger
         assert trigger == settings.Trigger(kind="schedule", schedule=expression, timezone="UTC")
 
     @pytest.mark.parametrize(
@@ -695,7 +711,7 @@ class TestTrigger:
 
     def test_manual_snapshots_need_the_event(self) -> None:
         config = having("data-ferry:snapshot.manual_snapshots", True)
-        assert settings.load("stg", config, ROOT).snapshot.manual_snapshots
+        assert exported(config).manual_snapshots
         config["data-ferry:snapshot"]["trigger"] = {"schedule": "rate(1 day)"}
         (line,) = errors(config)
         assert line.startswith("data-ferry:snapshot.manual_snapshots: has no effect")
@@ -780,6 +796,24 @@ class TestFromPulumi:
         assert "hunter" not in line
 
 
+def without_replication(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "data-ferry:replication"}
+
+
+def beside_certificates(root: Path, config: dict[str, Any]) -> Path:
+    """Return a folder with what a stack's file names: its own schemas, certificates of nobody.
+
+    Those that it names are made by the rehearsal, or had from AWS.
+    """
+    if (ROOT / "schemas").is_dir():
+        shutil.copytree(ROOT / "schemas", root / "schemas")
+    if "data-ferry:replication" in config:
+        bundle = root / config["data-ferry:replication"]["cluster"]["ca_bundle"]
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        bundle.write_text(CERTIFICATE, encoding="utf-8")
+    return root
+
+
 def stack_file(name: str) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text(encoding="utf-8"))["config"]
     assert isinstance(config, dict)
@@ -788,19 +822,22 @@ def stack_file(name: str) -> dict[str, Any]:
 
 class TestStackFiles:
     @pytest.mark.parametrize("name", ["local", "stg", "prod"])
-    def test_is_right_and_names_tables_the_rehearsal_has(self, name: str) -> None:
-        stack = settings.load(name, stack_file(name), ROOT)
-        tables = {table.name for source in stack.snapshot.sources for table in source.tables}
+    def test_is_right_and_names_tables_the_rehearsal_has(self, name: str, tmp_path: Path) -> None:
+        config = stack_file(name)
+        snapshot = exported(config, name, beside_certificates(tmp_path, config))
+        tables = {table.name for source in snapshot.sources for table in source.tables}
         assert tables == SAMPLE
-        assert all(source.partial_export for source in stack.snapshot.sources)
+        assert all(source.partial_export for source in snapshot.sources)
 
     def test_prod_is_kept_safer_than_stg(self) -> None:
-        stg, prod = (settings.load(name, stack_file(name), ROOT) for name in ("stg", "prod"))
-        assert prod.bigquery.deletion_protection
-        assert not stg.bigquery.deletion_protection
-        assert prod.snapshot.retention_days > stg.snapshot.retention_days
-        assert prod.bigquery.project != stg.bigquery.project
-        assert prod.alerts.emails
+        files = {name: without_replication(stack_file(name)) for name in ("stg", "prod")}
+        stg, prod = (loaded(config, name) for name, config in files.items())
+        assert prod.deletion_protection
+        assert not stg.deletion_protection
+        assert prod.project != stg.project
+        stg_days, prod_days = (exported(each, name).retention_days for name, each in files.items())
+        assert prod_days > stg_days
+        assert settings.load("prod", files["prod"], ROOT).alerts.emails
 
     def test_the_project_declares_every_key(self) -> None:
         declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]

@@ -1,0 +1,266 @@
+"""From the declared flows to the ones the program works with, checked against each other.
+
+And against what they name: the files of schemas and certificates. What needs the cloud to tell
+(whether a table or the cluster is there) is not asked here.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from settings.columns import (
+    check_names,
+    check_row,
+    check_schema,
+    in_order,
+    key_columns,
+    read_columns,
+)
+from settings.errors import Problems, snippet
+from settings.files import read_text
+from settings.json_schemas import read_schema
+from settings.messages import Location
+from settings.model import Column, Flow, KeyAttribute
+from settings.replication_rules import CA_BUNDLES
+from settings.replication_schema import FlowShape, ReplicationShape
+from settings.schema import NAMESPACE
+from settings.shape import keys
+
+_PATH = f"{NAMESPACE}:replication"
+# DynamoDB, "Change data capture for DynamoDB Streams": more readers of a stream are throttled.
+_MAX_READERS = 2
+_MAX_FLOW_BYTES = 256 * 1024
+# Lambda, CreateEventSourceMapping.
+_MAX_BATCH_WITHOUT_WINDOW = 10
+# How long Firehose collects before it transforms, unless it is told otherwise.
+_TRANSFORM_BUFFER_SECONDS = 60
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+
+
+@dataclass(frozen=True)
+class FlowParts:
+    """What of a flow takes more than one of its keys to tell."""
+
+    key: tuple[KeyAttribute, ...]
+    key_columns: tuple[str, ...]
+    columns: tuple[Column, ...]
+    schema: Mapping[str, Any] | None
+
+    def flow(self, name: str, shape: FlowShape) -> Flow:
+        """Return the flow of a shape."""
+        database, _, target = shape.target.partition(".")
+        values = shape.model_dump(
+            exclude={"partition_key", "sort_key", "target", "json_schema", "columns"}
+        )
+        return Flow(
+            name=name,
+            key=self.key,
+            key_columns=self.key_columns,
+            database=database,
+            target=target,
+            schema=self.schema,
+            columns=self.columns,
+            **values,
+        )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A flow as it is written, and the keys of it that are wrong by themselves."""
+
+    name: str
+    values: Mapping[str, Any]
+    wrong: frozenset[object]
+
+    @property
+    def path(self) -> str:
+        return f"{_PATH}.flows.{self.name}"
+
+    def value(self, key: str) -> Any:
+        """Return a key's value or default, or `None` where that is wrong."""
+        if key in self.wrong:
+            return None
+        return self.values.get(key, keys(FlowShape)[key].get_default())
+
+
+def check_flows(
+    replication: object, wrong: set[Location], region: str | None, root: Path, problems: Problems
+) -> dict[str, FlowParts]:
+    """Return what becomes of the flows, noting what is wrong between their keys and between them.
+
+    `wrong` is where the schema found something wrong already; what builds on that is left out.
+    """
+    if not isinstance(replication, Mapping):
+        return {}
+    _check_cluster(replication.get("cluster"), wrong, region, root, problems)
+    declared = replication.get("flows")
+    given = [
+        _Given(str(name), values, frozenset(at[3] for at in wrong if len(at) > 3 and at[2] == name))
+        for name, values in (declared.items() if isinstance(declared, Mapping) else ())
+        if isinstance(values, Mapping)
+    ]
+    _check_targets(given, problems)
+    _check_tables(given, problems)
+    lag = replication.get("load_lag_minutes", keys(ReplicationShape)["load_lag_minutes"].default)
+    for flow in given:
+        _check_window(flow, problems)
+        if ("replication", "load_lag_minutes") not in wrong:
+            _check_lag(flow, lag, problems)
+    found = {flow.name: _parts(flow, root, problems) for flow in given}
+    return {name: parts for name, parts in found.items() if parts is not None}
+
+
+def _check_cluster(
+    cluster: object, wrong: set[Location], region: str | None, root: Path, problems: Problems
+) -> None:
+    """Note certificates that cannot be trusted, and a secret that is elsewhere."""
+    if not isinstance(cluster, Mapping):
+        return
+    at = ("replication", "cluster")
+    secret = cluster.get("secret_arn")
+    if isinstance(secret, str) and (*at, "secret_arn") not in wrong and region is not None:
+        of = secret.split(":")[3]
+        if of != region:
+            here = secret.replace(f":{of}:", f":{region}:", 1)
+            problem = f"is in {of}; the load functions are in {region}, and read none of elsewhere"
+            problems.add(f"{_PATH}.cluster.secret_arn", problem, snippet("secret_arn", here))
+    bundle = cluster.get("ca_bundle")
+    if isinstance(bundle, str) and (*at, "ca_bundle") not in wrong:
+        _check_bundle(bundle, root, region or "<region>", problems)
+
+
+def _check_bundle(name: str, root: Path, region: str, problems: Problems) -> None:
+    path = f"{_PATH}.cluster.ca_bundle"
+    right = snippet("ca_bundle", f"certs/{region}-bundle.pem")
+    offered = f"AWS offers it at {CA_BUNDLES.replace('<region>', region)}"
+    found = Problems()
+    text = read_text(name, root, path, right, found)
+    if text is None:
+        problems.lines += [
+            line.replace("; write  ", f": {offered}; write  ") for line in found.lines
+        ]
+    elif "PRIVATE KEY-----" in text:
+        problems.add(path, f"{name} has a private key in it, which nobody should see", right)
+    elif _CERTIFICATE not in text:
+        problems.add(path, f"{name} has no certificate in it, in PEM: {offered}", right)
+    else:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+        except (ssl.SSLError, ValueError):
+            problems.add(path, f"{name} has a certificate that is not one: {offered}", right)
+
+
+def _check_targets(given: Sequence[_Given], problems: Problems) -> None:
+    """Note flows that would load into one table, which has one flow's changes and books."""
+    seen: dict[str, str] = {}
+    for flow in given:
+        target = flow.value("target")
+        if target is None:
+            continue
+        # Whether case matters is a parameter of the cluster.
+        first = seen.setdefault(target.lower(), flow.name)
+        if first != flow.name:
+            problem = f"{target} is the target of {first} already; a table has one flow"
+            database, _, table = target.partition(".")
+            other = f"{database}.{table[:48]}_2"
+            problems.add(f"{flow.path}.target", problem, snippet("target", other))
+
+
+def _check_tables(given: Sequence[_Given], problems: Problems) -> None:
+    """Note a DynamoDB table that is made and read by another flow too, or read by too many."""
+    by_table: dict[str, list[_Given]] = defaultdict(list)
+    for flow in given:
+        if flow.value("table") is not None:
+            by_table[flow.value("table")].append(flow)
+    for table, flows in by_table.items():
+        right = snippet("table", f"{table[:253]}-2")
+        maker = next((flow for flow in flows if flow.value("create_table")), None)
+        if maker is not None:
+            for flow in flows:
+                if flow is not maker:
+                    problem = f"{table} is made for {maker.name}, and has that flow alone"
+                    problems.add(f"{flow.path}.table", problem, right)
+        for flow in flows[_MAX_READERS:] if maker is None else ():
+            problem = f"{table} has {_MAX_READERS} flows already; more readers of its stream would "
+            problems.add(f"{flow.path}.table", f"{problem}be throttled", right)
+
+
+def _check_window(flow: _Given, problems: Problems) -> None:
+    size, window = flow.value("batch_size"), flow.value("batching_window_seconds")
+    if size is not None and window == 0 and size > _MAX_BATCH_WITHOUT_WINDOW:
+        problems.add(
+            f"{flow.path}.batching_window_seconds",
+            f"is 0, and for batches of more than {_MAX_BATCH_WITHOUT_WINDOW} Lambda wants at least "
+            f"1, here for {size}",
+            snippet("batching_window_seconds", 1),
+        )
+
+
+def _check_lag(flow: _Given, minutes: int, problems: Problems) -> None:
+    """Note an alarm that would sound while changes wait as long as they are told to."""
+    window, buffer = flow.value("batching_window_seconds"), flow.value("buffer_seconds")
+    seconds = max(window or 0, (buffer or 0) + _TRANSFORM_BUFFER_SECONDS)
+    if seconds >= minutes * 60:
+        problems.add(
+            f"{_PATH}.load_lag_minutes",
+            f"is {minutes}, and {flow.name} lets changes wait for up to {seconds} seconds",
+            snippet("load_lag_minutes", seconds // 60 + 5),
+        )
+
+
+def _parts(flow: _Given, root: Path, problems: Problems) -> FlowParts | None:
+    """Return what takes several keys of a flow to tell, if all of it is right."""
+    key, declared, schema = _key(flow, problems), flow.value("columns"), flow.value("schema")
+    document = None
+    if schema is not None:
+        document = read_schema(schema, root, f"{flow.path}.schema", problems)
+    if declared is None:
+        return None
+    columns = read_columns(declared)
+    check_names(columns, flow.path, problems)
+    if document is not None:
+        check_schema(columns, key or (), document, flow.path, problems)
+    names = key_columns(columns, key, flow.path, problems) if key is not None else None
+    check_row(columns, names or (), flow.path, problems)
+    if key is None or names is None or (schema is not None and document is None):
+        return None
+    parts = FlowParts(
+        key=key,
+        key_columns=names,
+        columns=in_order(columns, names),
+        schema=document.document if document is not None else None,
+    )
+    _check_size(flow, parts, problems)
+    return parts
+
+
+def _key(flow: _Given, problems: Problems) -> tuple[KeyAttribute, ...] | None:
+    """Return the key attributes, partition key first, unless one of them is wrong."""
+    partition, sort = flow.value("partition_key"), flow.value("sort_key")
+    if partition is None or "sort_key" in flow.wrong:
+        return None
+    attributes = [*partition.items(), *(sort or {}).items()]
+    if len({name for name, _ in attributes}) < len(attributes):
+        problem = f"is {attributes[0][0]}, as the partition key is"
+        problems.add(f"{flow.path}.sort_key", problem, snippet("sort_key", {"at": "N"}))
+        return None
+    return tuple(KeyAttribute(name=name, type=type) for name, type in attributes)
+
+
+def _check_size(flow: _Given, parts: FlowParts, problems: Problems) -> None:
+    """Note a flow of which its functions would be told too much."""
+    columns = [[column.name, column.path, column.type] for column in parts.columns]
+    text = json.dumps([columns, parts.schema], ensure_ascii=False)
+    size = len(text.encode(errors="surrogatepass"))
+    if size > _MAX_FLOW_BYTES:
+        problems.add(
+            f"{flow.path}.schema",
+            f"is with the columns {size:,} bytes long; at most {_MAX_FLOW_BYTES:,} fit",
+            snippet("schema", "schemas/smaller.json"),
+        )
