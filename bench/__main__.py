@@ -2,6 +2,6 @@
 
 import sys
 
-from bench import carry, engine, evaluate
+from bench import carry, engine, evaluate, transform
 
-sys.exit(max(evaluate.main([]), carry.main([]), engine.main([])))
+sys.exit(max(evaluate.main([]), transform.main([]), carry.main([]), engine.main([])))

@@ -1,4 +1,6 @@
-"""Builds the Lambda package of the load functions: ``python -m handlers.package``.
+"""Builds the Lambda packages of the functions: ``python -m handlers.package``.
+
+One package per route, each with its own locked requirements (`PACKAGES`).
 
 The same source gives the same bytes: exactly the locked wheels (their hashes are checked), sorted
 entries, one time stamp, one mode, one compression. A package whose inputs have not changed is not
@@ -32,8 +34,6 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
-NAME = "load.zip"
-PACKAGES = ("load", "shared")
 MAX_UNZIPPED = 250 * 1024 * 1024
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -46,6 +46,28 @@ _VARYING = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 
 class PackageError(Exception):
     """Why a package cannot be built: one line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package:
+    """What a package holds: sources below handlers/, and the wheels of a lock."""
+
+    name: str
+    sources: tuple[str, ...]
+    lock: str
+
+
+PACKAGES = (
+    Package(name="load.zip", sources=("load", "shared"), lock="requirements-lambda.txt"),
+    Package(
+        name="replication.zip",
+        sources=(
+            "replication",
+            *("shared/__init__.py", "shared/errors.py", "shared/retry.py", "shared/telemetry.py"),
+        ),
+        lock="requirements-replication.txt",
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +133,7 @@ Install = Callable[[Platform, Path, Path], None]
 
 
 def build(
+    package: Package,
     wanted: Platform,
     *,
     root: Path = ROOT,
@@ -118,11 +141,11 @@ def build(
     install: Install | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
-    """Build the package below `output` (``build/<target>``), or find it up to date."""
+    """Build a package below `output` (``build/<target>``), or find it up to date."""
     directory = output or root / "build" / wanted.target
-    archive = directory / NAME
-    stamp = directory / f"{NAME}.json"
-    inputs = _digest_inputs(wanted, root)
+    archive = directory / package.name
+    stamp = directory / f"{package.name}.json"
+    inputs = _digest_inputs(package, wanted, root)
     if _is_current(archive, stamp, inputs):
         say(f"{archive} is up to date")
         return archive
@@ -130,20 +153,19 @@ def build(
     with tempfile.TemporaryDirectory(dir=directory) as scratch:
         vendored = Path(scratch) / "vendored"
         requirements = Path(scratch) / "requirements.txt"
-        lock = root / "requirements-lambda.txt"
+        lock = (root / package.lock).read_text(encoding="utf-8")
         requirements.write_text(
-            "\n".join(locked(lock.read_text(encoding="utf-8"), wanted)), encoding="utf-8"
+            "\n".join(locked(lock, wanted, package.lock)) + "\n", encoding="utf-8"
         )
-        where = f"{wanted.runtime}, {wanted.architecture}"
-        say(f"installing the locked wheels for the {wanted.target} package ({where}) ...")
+        where = f"{wanted.target}, {wanted.runtime}, {wanted.architecture}"
+        say(f"installing the locked wheels of {package.name} ({where}) ...")
         (install or pip_install)(wanted, requirements, vendored)
-        entries = {**_vendored(vendored), **_sources(root)}
+        entries = {**_vendored(vendored), **_sources(package, root)}
         unzipped = sum(path.stat().st_size for path in entries.values())
         if unzipped > MAX_UNZIPPED:
-            raise PackageError(
-                f"{unzipped / 2**20:.0f} MB unzipped; Lambda takes {MAX_UNZIPPED / 2**20:.0f} MB"
-            )
-        fresh = Path(scratch) / NAME
+            size, limit = (f"{each / 2**20:.0f} MB" for each in (unzipped, MAX_UNZIPPED))
+            raise PackageError(f"{package.name}: {size} unzipped; Lambda takes {limit}")
+        fresh = Path(scratch) / package.name
         _write(fresh, entries)
         stamp.unlink(missing_ok=True)
         fresh.replace(archive)
@@ -156,8 +178,8 @@ def build(
     return archive
 
 
-def locked(lock: str, wanted: Platform) -> list[str]:
-    """Return the lock file's requirements that hold for a platform, without their markers.
+def locked(lock: str, wanted: Platform, name: str) -> list[str]:
+    """Return a lock file's requirements that hold for a platform, without their markers.
 
     pip judges markers by the Python it runs in, also when it installs for another one: a package
     would then depend on who built it.
@@ -171,7 +193,7 @@ def locked(lock: str, wanted: Platform) -> list[str]:
         specifier, *hashes = re.split(r"\s+(?=--hash=)", text)
         requirement = Requirement(specifier)
         if not hashes:
-            raise PackageError(f"requirements-lambda.txt: {specifier} is locked without a hash")
+            raise PackageError(f"{name}: {specifier} is locked without a hash")
         if requirement.marker is None or requirement.marker.evaluate(environment):
             requirement.marker = None
             chosen.append(" ".join([str(requirement), *(part.strip() for part in hashes)]))
@@ -197,7 +219,7 @@ def _why(stderr: str, wanted: Platform) -> str:
     if any("DO NOT MATCH THE HASHES" in line for line in lines):
         names = sorted({line.split(" ")[0] for line in lines if " from http" in line})
         which = ", ".join(names) or "a wheel"
-        return f"{which}: not the file that requirements-lambda.txt locks (its hash differs)"
+        return f"{which}: not the file that is locked (its hash differs)"
     if any(word in stderr for word in ("NewConnectionError", "ConnectTimeout", "ProxyError")):
         return "pip cannot reach its package index; check the network and pip's configuration"
     missing = re.search(r"No matching distribution found for (\S+)", stderr)
@@ -209,10 +231,11 @@ def _why(stderr: str, wanted: Platform) -> str:
     return f"pip failed: {' '.join((errors or lines or ['without a word'])[-1].split())}"
 
 
-def _sources(root: Path) -> dict[str, Path]:
+def _sources(package: Package, root: Path) -> dict[str, Path]:
     """Return the functions' own modules by their name in the package."""
     handlers = root / "handlers"
-    paths = (path for package in PACKAGES for path in (handlers / package).rglob("*.py"))
+    places = [handlers / source for source in package.sources]
+    paths = (p for place in places for p in ([place] if place.is_file() else place.rglob("*.py")))
     return {path.relative_to(handlers).as_posix(): path for path in paths}
 
 
@@ -238,13 +261,13 @@ def _write(archive: Path, entries: dict[str, Path]) -> None:
             package.writestr(info, entries[name].read_bytes(), compresslevel=_LEVEL)
 
 
-def _digest_inputs(wanted: Platform, root: Path) -> str:
+def _digest_inputs(package: Package, wanted: Platform, root: Path) -> str:
     """Return a digest of everything the package's bytes follow from."""
-    parts: list[bytes] = [repr(wanted).encode(), Path(__file__).read_bytes()]
+    parts: list[bytes] = [repr((package, wanted)).encode(), Path(__file__).read_bytes()]
     if wanted.target == "local":
         parts.append(f"{platform.python_implementation()} {platform.python_version()}".encode())
-    parts.append((root / "requirements-lambda.txt").read_bytes())
-    for name, path in sorted(_sources(root).items()):
+    parts.append((root / package.lock).read_bytes())
+    for name, path in sorted(_sources(package, root).items()):
         parts += [name.encode(), path.read_bytes()]
     return _sha256_of(parts)
 
@@ -273,7 +296,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m handlers.package",
-        description="Build the Lambda package of the load functions: build/<target>/load.zip.",
+        description="Build the Lambda packages of the functions: build/<target>/*.zip.",
     )
     parser.add_argument(
         "--target",
@@ -293,7 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         wanted = Platform.parse(options.target, options.runtime, options.architecture)
-        build(wanted, say=lambda line: print(line, flush=True))
+        for package in PACKAGES:
+            build(package, wanted, say=lambda line: print(line, flush=True))
     except (PackageError, OSError) as error:
         print(f"cannot build the {options.target} package: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""The package: the same bytes from the same source, and only what belongs in it."""
+"""The packages: the same bytes from the same source, and only what belongs in them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import package
-from package import PackageError, Platform, build, locked, main
+from package import PACKAGES, Package, PackageError, Platform, build, locked, main
 
+LOAD, REPLICATION = PACKAGES
 LAMBDA = Platform.parse("lambda", "python3.12", "arm64")
 LOCAL = Platform.parse("local", "", "")
 
@@ -36,17 +37,19 @@ def install(wanted: Platform, requirements: Path, directory: Path) -> None:
 
 
 def copied(to: Path) -> Path:
-    """The source of the package, somewhere else, written at another time."""
-    for name in ("requirements-lambda.txt", "handlers/load", "handlers/shared"):
+    """The source of the packages, somewhere else, written at another time."""
+    locks = [each.lock for each in PACKAGES]
+    for name in (*locks, "handlers/load", "handlers/replication", "handlers/shared"):
         source, target = package.ROOT / name, to / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             target.write_bytes(source.read_bytes())
-    cache = to / "handlers/load/__pycache__"
-    cache.mkdir()
-    (cache / "plan.cpython-311.pyc").write_bytes(os.urandom(8))
+    for folder in ("load", "replication"):
+        cache = to / f"handlers/{folder}/__pycache__"
+        cache.mkdir()
+        (cache / "plan.cpython-311.pyc").write_bytes(os.urandom(8))
     return to
 
 
@@ -59,15 +62,23 @@ def names(archive: Path) -> list[str]:
         return zipped.namelist()
 
 
-def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = build(LAMBDA, root=copied(tmp_path / "a"), install=install)
-    second = build(LAMBDA, root=copied(tmp_path / "elsewhere" / "b"), install=install)
-    assert first == tmp_path / "a" / "build" / "lambda" / "load.zip"
+def test_the_command_builds_every_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    monkeypatch.setattr(package, "build", lambda each, wanted, say: built.append(each.name))
+    assert main(["--target", "local"]) == 0
+    assert built == ["load.zip", "replication.zip"]
+
+
+@pytest.mark.parametrize("wanted", PACKAGES, ids=lambda each: each.name)
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, wanted: Package) -> None:
+    first = build(wanted, LAMBDA, root=copied(tmp_path / "a"), install=install)
+    second = build(wanted, LAMBDA, root=copied(tmp_path / "elsewhere" / "b"), install=install)
+    assert first == tmp_path / "a" / "build" / "lambda" / wanted.name
     assert digest(first) == digest(second)
 
 
 def test_only_what_belongs_is_in_it(tmp_path: Path) -> None:
-    archive = build(LAMBDA, root=copied(tmp_path), install=install)
+    archive = build(LOAD, LAMBDA, root=copied(tmp_path), install=install)
     found = names(archive)
     assert found == sorted(found)
     assert {"load/plan.py", "load/settle.py", "shared/google.py", "google/auth/aws.py"} <= {*found}
@@ -82,12 +93,41 @@ def test_only_what_belongs_is_in_it(tmp_path: Path) -> None:
             assert info.external_attr >> 16 == 0o100644
 
 
+def test_a_package_holds_its_route_and_what_that_needs(tmp_path: Path) -> None:
+    found = names(build(REPLICATION, LAMBDA, root=copied(tmp_path), install=install))
+    handlers = {f"replication/{name}.py" for name in ("stream", "transform", "load", "resend")}
+    assert handlers <= {*found}
+    assert [name for name in found if name.startswith("shared/")] == [
+        *("shared/__init__.py", "shared/errors.py", "shared/retry.py", "shared/telemetry.py"),
+    ]
+    assert not [name for name in found if name.startswith("load/")]
+
+
+def test_a_package_is_built_from_its_own_lock(tmp_path: Path) -> None:
+    asked: dict[str, str] = {}
+    root = copied(tmp_path)
+    for wanted in PACKAGES:
+
+        def remembering(
+            target: Platform, requirements: Path, directory: Path, name: str = wanted.name
+        ) -> None:
+            asked[name] = requirements.read_text()
+            install(target, requirements, directory)
+
+        build(wanted, LAMBDA, root=root, install=remembering)
+    assert "google-auth==" in asked["load.zip"]
+    assert "google-auth==" not in asked["replication.zip"]
+    assert {"pymysql", "fastjsonschema"} <= {
+        line.partition("==")[0] for line in asked["replication.zip"].splitlines()
+    }
+
+
 def test_it_is_built_again_only_when_something_changed(tmp_path: Path) -> None:
     root = copied(tmp_path)
     said: list[str] = []
 
     def again() -> str:
-        return digest(build(LAMBDA, root=root, install=install, say=said.append))
+        return digest(build(LOAD, LAMBDA, root=root, install=install, say=said.append))
 
     first = again()
     assert again() == first
@@ -99,20 +139,20 @@ def test_it_is_built_again_only_when_something_changed(tmp_path: Path) -> None:
     (root / "build/lambda/load.zip").write_bytes(b"tampered with")
     assert again() == changed
     other = Platform.parse("lambda", "python3.12", "x86_64")
-    build(other, root=root, install=install, say=said.append)
+    build(LOAD, other, root=root, install=install, say=said.append)
     assert not said[-1].endswith("is up to date")
 
 
 def test_a_build_that_fails_leaves_the_last_good_one(tmp_path: Path) -> None:
     root = copied(tmp_path)
-    first = digest(build(LAMBDA, root=root, install=install))
+    first = digest(build(LOAD, LAMBDA, root=root, install=install))
     (root / "handlers/load/plan.py").write_text("changed = True")
 
     def failing(wanted: Platform, requirements: Path, directory: Path) -> None:
         raise PackageError("no network")
 
     with pytest.raises(PackageError, match="no network"):
-        build(LAMBDA, root=root, install=failing)
+        build(LOAD, LAMBDA, root=root, install=failing)
     assert digest(root / "build/lambda/load.zip") == first
     assert sorted(p.name for p in (root / "build/lambda").iterdir()) == [
         "load.zip",
@@ -125,7 +165,7 @@ def test_a_package_over_the_limit_is_refused(
 ) -> None:
     monkeypatch.setattr(package, "MAX_UNZIPPED", 1_000)
     with pytest.raises(PackageError, match="MB unzipped; Lambda takes"):
-        build(LAMBDA, root=copied(tmp_path), install=install)
+        build(LOAD, LAMBDA, root=copied(tmp_path), install=install)
 
 
 LOCK = """\
@@ -149,14 +189,14 @@ def test_markers_are_judged_for_the_platform_not_for_the_builder() -> None:
         "pycparser==3.12 --hash=sha256:dd",
         "requests[socks]==2.34.2 --hash=sha256:ff",
     ]
-    assert locked(LOCK, LAMBDA) == chosen
+    assert locked(LOCK, LAMBDA, LOAD.lock) == chosen
     old = Platform.parse("lambda", "python3.10", "arm64")
-    assert "pycparser==3.11 --hash=sha256:cc" in locked(LOCK, old)
+    assert "pycparser==3.11 --hash=sha256:cc" in locked(LOCK, old, LOAD.lock)
 
 
 def test_a_requirement_without_a_hash_is_refused() -> None:
-    with pytest.raises(PackageError, match=r"requests==2\.34\.2 is locked without a hash"):
-        locked("requests==2.34.2\n", LAMBDA)
+    with pytest.raises(PackageError, match=r"^x\.txt: requests==2\.34\.2 is locked without a hash"):
+        locked("requests==2.34.2\n", LAMBDA, "x.txt")
 
 
 def test_wheels_are_chosen_for_the_runtimes_glibc() -> None:
@@ -179,7 +219,7 @@ def test_wheels_are_chosen_for_the_runtimes_glibc() -> None:
         (
             "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n"
             "    requests==2.34.2 from https://x/requests.whl (from -r r.txt (line 3)):\n",
-            r"requests==2\.34\.2: not the file that requirements-lambda\.txt locks",
+            r"requests==2\.34\.2: not the file that is locked",
         ),
         (
             "WARNING: Retrying after connection broken by 'NewConnectionError(...)'\n"
@@ -218,29 +258,38 @@ def test_a_wrong_runtime_is_one_line(
     assert capsys.readouterr().err.startswith("cannot build the lambda package: --runtime")
 
 
-def test_the_real_package_runs_alone(tmp_path: Path) -> None:
-    """Installed for this Python, unzipped, and imported without this repository in sight."""
-    archive = build(LOCAL, output=tmp_path / "out")
+@pytest.mark.parametrize(
+    ("wanted", "vendored"),
+    [
+        (LOAD, "google.auth, requests, aws_lambda_powertools"),
+        (REPLICATION, "pymysql, fastjsonschema, aws_lambda_powertools"),
+    ],
+    ids=lambda each: getattr(each, "name", ""),
+)
+def test_the_real_package_runs_alone(tmp_path: Path, wanted: Package, vendored: str) -> None:
+    """Installed for this Python, unzipped, and every module imported without this repository."""
+    archive = build(wanted, LOCAL, output=tmp_path / "out")
     code = tmp_path / "code"
     with zipfile.ZipFile(archive) as zipped:
         zipped.extractall(code)
+    own = [
+        name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for name in names(archive)
+        if name.startswith(("shared/", f"{wanted.sources[0]}/"))
+    ]
     program = (
-        "import sys; sys.path[:0] = [sys.argv[1]]\n"
-        "import google.auth, requests, aws_lambda_powertools\n"
-        "from load import plan, start_runs, check_runs, settle\n"
-        "for module in (plan, google.auth, requests, aws_lambda_powertools):\n"
+        "import importlib, sys; sys.path[:0] = [sys.argv[1]]\n"
+        "for name in sys.argv[2:]:\n"
+        "    module = importlib.import_module(name)\n"
         "    assert module.__file__.startswith(sys.argv[1]), module.__file__\n"
-        "print([m.handler.__module__ for m in (plan, start_runs, check_runs, settle)])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(code)],
+        [sys.executable, "-c", program, str(code), *own, *vendored.split(", ")],
         cwd=tmp_path,
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=False,
     )
+    assert len(own) > 10
     assert done.returncode == 0, done.stderr
-    assert (
-        done.stdout.strip() == "['load.plan', 'load.start_runs', 'load.check_runs', 'load.settle']"
-    )

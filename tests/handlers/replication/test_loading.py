@@ -1,0 +1,371 @@
+"""Loading objects into a real MariaDB."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import URL
+
+from replication.loading import Loaded, LoadFailed
+from replication.tables import WrongTable
+from tests.handlers.replication.kit import FLOW, flow, record, upsert
+from tests.handlers.replication.mysql_kit import Warehouse
+
+
+@pytest.fixture
+def warehouse(mariadb: URL, tmp_path: Path) -> Iterator[Warehouse]:
+    made = Warehouse(mariadb, flow(), tmp_path)
+    yield made
+    made.close()
+
+
+def view(page: str, at: int = 1, **rest: Any) -> dict[str, Any]:
+    return {"page_id": page, "at": at, **rest}
+
+
+def row(page: str, at: int = 1, **rest: Any) -> dict[str, Any]:
+    return {"page_id": page, "at": at, "hits": None, "country": None, "raw": None, **rest}
+
+
+def test_an_object_is_upserts_and_deletes_by_key(warehouse: Warehouse) -> None:
+    first = warehouse.put(
+        [
+            record(view("a", hits=1, client={"country": "DE"}, raw="AP8="), 1),
+            record(view("b", hits=2), 2),
+        ]
+    )
+    assert warehouse.load(first) == Loaded(lines=2, upserts=2)
+    assert warehouse.rows() == [
+        row("a", hits=1, country="DE", raw=b"\x00\xff"),
+        row("b", hits=2),
+    ]
+    second = warehouse.put(
+        [record(view("a", hits=9), 3), record(view("b"), 4, "delete"), record(view("c"), 5)]
+    )
+    assert warehouse.load(second) == Loaded(lines=3, upserts=2, deletes=1)
+    assert warehouse.rows() == [row("a", hits=9), row("c")]
+
+
+def test_the_highest_sequence_of_a_key_wins_within_an_object(warehouse: Warehouse) -> None:
+    # 10 and 9: as text the order would be another.
+    stored = warehouse.put(
+        [
+            record(view("a", hits=10), 10),
+            record(view("a", hits=9), 9),
+            record(view("a", hits=10), 10),
+            record(view("b", hits=1), 11),
+            record(view("b"), 12, "delete"),
+        ]
+    )
+    loaded = warehouse.load(stored)
+    assert (loaded, loaded.stale) == (Loaded(lines=5, upserts=1, deletes=1), 3)
+    assert warehouse.rows() == [row("a", hits=10)]
+
+
+def test_an_object_that_comes_again_changes_nothing(warehouse: Warehouse) -> None:
+    stored = warehouse.put([record(view("a", hits=1), 1)])
+    warehouse.load(stored)
+    warehouse.sql("DELETE FROM page_views")
+    assert warehouse.load(stored) == Loaded(duplicate=True)
+    # Not even read again: it may have been deleted since.
+    (warehouse.folder / stored.version).unlink()
+    assert warehouse.another_loader().load(stored, lambda: 60.0) == Loaded(duplicate=True)
+    assert warehouse.rows() == []
+
+
+def test_an_old_upsert_does_not_bring_back_what_was_deleted(warehouse: Warehouse) -> None:
+    warehouse.load(warehouse.put([record(view("a"), 7, "delete")]))
+    late = warehouse.load(warehouse.put([record(view("a", hits=1), 6)]))
+    assert (late.upserts, late.stale) == (0, 1)
+    assert warehouse.rows() == []
+    ((deleted,),) = warehouse.sql("SELECT ferry_deleted_at IS NOT NULL FROM ferry_keys_page_views")
+    assert deleted == 1
+    warehouse.load(warehouse.put([record(view("a", hits=2), 8)]))
+    assert warehouse.rows() == [row("a", hits=2)]
+    ((deleted,),) = warehouse.sql("SELECT ferry_deleted_at IS NOT NULL FROM ferry_keys_page_views")
+    assert deleted == 0
+
+
+def test_a_change_of_a_stream_wins_over_an_export(warehouse: Warehouse) -> None:
+    warehouse.load(warehouse.put([record(view("a", hits=2), "100000000003498069978")]))
+    warehouse.load(warehouse.put([record(view("a", hits=1), 0), record(view("b", hits=1), 0)]))
+    assert warehouse.rows() == [row("a", hits=2), row("b", hits=1)]
+
+
+@pytest.mark.parametrize("other", ["A", "á", "a ", "a\u200b", "a\u0301"])
+def test_keys_that_dynamodb_tells_apart_stay_apart(warehouse: Warehouse, other: str) -> None:
+    warehouse.load(warehouse.put([record(view("a", hits=1), 1), record(view(other, hits=2), 2)]))
+    warehouse.load(warehouse.put([record(view(other), 3, "delete")]))
+    assert warehouse.rows() == [row("a", hits=1)]
+
+
+def test_lines_that_are_not_right_are_an_error_and_change_nothing(warehouse: Warehouse) -> None:
+    good = upsert(1, '"a"', 1, 5, '"DE"', "NULL")
+    for bad, code in (
+        (upsert(2, '"b"', 1, '"many"', '"DE"', "NULL"), "1366"),
+        (upsert(2, '"b"', 1, 99999999999, '"DE"', "NULL"), "1264"),
+        (upsert(2, '"b"', 1, 5, '"Germany"', "NULL"), "1265"),
+        (upsert(2, "NULL", 1, 5, '"DE"', "NULL"), "1263"),
+    ):
+        with pytest.raises(LoadFailed, match=rf"LOAD DATA warns \d times, first: {code}") as told:
+            warehouse.load(warehouse.put_lines(good + bad))
+        assert "many" not in str(told.value)
+        assert "Germany" not in str(told.value)
+    assert warehouse.rows() == []
+    assert warehouse.load(warehouse.put_lines(good)) == Loaded(lines=1, upserts=1)
+
+
+def test_a_file_for_other_columns_is_an_error_that_says_so(warehouse: Warehouse) -> None:
+    good = upsert(1, '"a"', 1, 5, '"DE"', "NULL")
+    columns = FLOW["columns"]
+    swapped = flow(columns=[columns[0], columns[1], columns[3], columns[2], columns[4]])
+    for bad in (
+        upsert(2, '"b"', 1),
+        upsert(2, '"b"', 1, 5, '"DE"', "NULL", '"more"'),
+        upsert(2, '"b"', 1, 5, '"DE"', "NULL", of=swapped),
+    ):
+        with pytest.raises(LoadFailed, match=r"^the file was written for other columns"):
+            warehouse.load(warehouse.put_lines(good + bad))
+    assert warehouse.rows() == []
+
+
+def test_an_existing_target_keeps_what_the_flow_does_not_know(warehouse: Warehouse) -> None:
+    warehouse.sql(
+        "CREATE TABLE page_views (`at` BIGINT NOT NULL, page_id VARCHAR(99) NOT NULL "
+        "COLLATE utf8mb4_nopad_bin, hits INT, country CHAR(2), raw BLOB, note TEXT, "
+        "PRIMARY KEY (`at`, page_id), KEY (country))"
+    )
+    warehouse.sql("INSERT INTO page_views (page_id, at, hits, note) VALUES ('a', 1, 5, 'mine')")
+    warehouse.load(warehouse.put([record(view("a", hits=6), 1), record(view("b", hits=7), 2)]))
+    assert warehouse.sql("SELECT page_id, hits, note FROM page_views ORDER BY page_id") == [
+        ("a", 6, "mine"),
+        ("b", 7, None),
+    ]
+
+
+COLUMNS = (
+    "page_id VARCHAR(64) COLLATE utf8mb4_nopad_bin NOT NULL, at BIGINT NOT NULL, hits INT, "
+    "country CHAR(2), raw BLOB"
+)
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        (
+            "page_id VARCHAR(64) COLLATE utf8mb4_nopad_bin, at BIGINT, PRIMARY KEY (page_id, at)",
+            "table analytics.page_views lacks the columns hits, country, raw",
+        ),
+        (f"{COLUMNS}", "must have the primary key (page_id, at) and no other unique index"),
+        (f"{COLUMNS}, PRIMARY KEY (page_id)", "must have the primary key (page_id, at)"),
+        (f"{COLUMNS}, PRIMARY KEY (page_id(9), at)", "must have the primary key (page_id, at)"),
+        (f"{COLUMNS}, PRIMARY KEY (page_id, at), UNIQUE (hits)", "no other unique index"),
+        (
+            f"{COLUMNS.replace('nopad_bin', 'general_ci')}, PRIMARY KEY (page_id, at)",
+            "page_views.page_id is varchar COLLATE utf8mb4_general_ci; it must be varchar(64)",
+        ),
+        (
+            f"{COLUMNS.replace('VARCHAR', 'CHAR')}, PRIMARY KEY (page_id, at)",
+            "page_id is char COLLATE utf8mb4_nopad_bin; it must be varchar(64)",
+        ),
+    ],
+)
+def test_a_target_that_cannot_be_loaded_is_one_clear_error(
+    warehouse: Warehouse, definition: str, said: str
+) -> None:
+    warehouse.sql(f"CREATE TABLE page_views ({definition})")
+    with pytest.raises(WrongTable) as told:
+        warehouse.load(warehouse.put([record(view("a"), 1)]))
+    assert said in str(told.value)
+    warehouse.sql("DROP TABLE page_views")
+    assert warehouse.load(warehouse.put([record(view("a"), 1)])).upserts == 1
+
+
+def test_a_table_that_is_all_key_is_loaded(mariadb: URL, tmp_path: Path) -> None:
+    made = Warehouse(mariadb, flow(columns=FLOW["columns"][:2]), tmp_path)
+    made.load(made.put([record(view("a"), 1), record(view("b"), 2)]))
+    made.load(made.put([record(view("a"), 3), record(view("b"), 4, "delete")]))
+    assert made.rows() == [{"page_id": "a", "at": 1}]
+    made.close()
+
+
+def test_keys_of_bytes_and_decimals_are_loaded(mariadb: URL, tmp_path: Path) -> None:
+    columns = [
+        {"name": "id", "path": ["id"], "type": "varbinary(64)"},
+        {"name": "rank", "path": ["rank"], "type": "decimal(38,9)"},
+        {"name": "value", "path": ["value"], "type": "text"},
+    ]
+    made = Warehouse(mariadb, flow(key=["id", "rank"], columns=columns), tmp_path)
+    items = [{"id": "AA==", "rank": 0.5, "value": "x"}, {"id": "AAA=", "rank": 0.5, "value": "y"}]
+    made.load(made.put([record(item, number) for number, item in enumerate(items)]))
+    made.load(made.put([record({"id": "AA==", "rank": 0.5}, 9, "delete")]))
+    assert [(each["id"], each["value"]) for each in made.rows()] == [(b"\0\0", "y")]
+    made.close()
+
+
+def test_a_lost_connection_is_made_anew(warehouse: Warehouse) -> None:
+    warehouse.load(warehouse.put([record(view("a", hits=1), 1)]))
+    warehouse.load(warehouse.put([record(view("a", hits=2), 2)]))
+    assert warehouse.database.connected == 1
+    kill_all(warehouse)
+    warehouse.load(warehouse.put([record(view("a", hits=3), 3)]))
+    assert warehouse.database.connected == 2
+    assert warehouse.rows() == [row("a", hits=3)]
+
+
+def kill_all(warehouse: Warehouse) -> None:
+    own = warehouse.admin.thread_id()
+    for connection, *_ in warehouse.sql("SHOW PROCESSLIST"):
+        if connection != own:
+            warehouse.sql(f"KILL {connection}")
+
+
+@pytest.mark.parametrize("statement", ["choose", "upsert", "remember"])
+def test_a_load_that_dies_halfway_changes_nothing_and_is_tried_again(
+    warehouse: Warehouse, statement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.load(warehouse.put([record(view("z", hits=0), 1)]))
+    stored = warehouse.put([record(view("a", hits=1), 2), record(view("z"), 3, "delete")])
+    seen: list[Any] = []
+    prepared: Any = warehouse.loader._statements
+    real = getattr(type(prepared), statement)
+
+    def dying(self: Any) -> str:
+        if not seen:
+            kill_all(warehouse)
+            seen.append(warehouse.rows())
+        return str(real(self))
+
+    monkeypatch.setattr(type(prepared), statement, dying)
+    assert warehouse.load(stored) == Loaded(lines=2, upserts=1, deletes=1)
+    assert seen == [[row("z", hits=0)]]
+    assert warehouse.rows() == [row("a", hits=1)]
+
+
+def test_a_commit_whose_answer_was_lost_is_not_done_twice(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pymysql.connections.Connection.commit
+    lost: list[bool] = []
+
+    def commit(connection: Any) -> None:
+        real(connection)
+        if not lost:
+            lost.append(True)
+            raise pymysql.OperationalError(2013, "Lost connection to MySQL server during query")
+
+    monkeypatch.setattr(pymysql.connections.Connection, "commit", commit)
+    assert warehouse.load(warehouse.put([record(view("a", hits=1), 1)])) == Loaded(duplicate=True)
+    assert warehouse.rows() == [row("a", hits=1)]
+
+
+def test_loads_of_one_target_take_turns(warehouse: Warehouse) -> None:
+    """Another holds the target's row: the load waits, gives up in time, and comes through later."""
+    warehouse.load(warehouse.put([record(view("a", hits=1), 1)]))
+    stored = warehouse.put([record(view("a", hits=2), 2)])
+    warehouse.admin.begin()
+    warehouse.sql("SELECT * FROM ferry_targets WHERE target = 'page_views' FOR UPDATE")
+    with pytest.raises(LoadFailed, match="database error 1205: Lock wait timeout exceeded"):
+        warehouse.load(stored, seconds=4.0)
+    done: list[Loaded] = []
+    waiting = threading.Thread(target=lambda: done.append(warehouse.load(stored)))
+    waiting.start()
+    wait_for_locks(warehouse, 1)
+    assert not done
+    warehouse.admin.rollback()
+    waiting.join(30)
+    assert done == [Loaded(lines=1, upserts=1)]
+
+
+def test_an_object_that_two_load_at_once_is_loaded_once(warehouse: Warehouse) -> None:
+    warehouse.load(warehouse.put([record(view("a", hits=1), 1)]))
+    stored = warehouse.put([record(view("a", hits=2), 2)])
+    loaders = [warehouse.another_loader(), warehouse.another_loader()]
+    warehouse.admin.begin()
+    warehouse.sql("SELECT * FROM ferry_targets WHERE target = 'page_views' FOR UPDATE")
+    done: list[Loaded] = []
+    threads = [
+        threading.Thread(target=lambda each=each: done.append(each.load(stored, lambda: 60.0)))
+        for each in loaders
+    ]
+    for thread in threads:
+        thread.start()
+    wait_for_locks(warehouse, 2)
+    warehouse.admin.rollback()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(done, key=lambda each: each.duplicate) == [
+        Loaded(lines=1, upserts=1),
+        Loaded(duplicate=True),
+    ]
+
+
+def wait_for_locks(warehouse: Warehouse, count: int) -> None:
+    """Until so many sessions wait for the target's row."""
+    waiting = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE %s"
+    deadline = time.monotonic() + 30
+    while warehouse.sql(waiting, "SELECT `target`%FOR UPDATE") != [(count,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_error_that_does_not_pass_is_not_tried_again(warehouse: Warehouse) -> None:
+    warehouse.load(warehouse.put([record(view("a"), 1)]))
+    warehouse.sql("ALTER TABLE page_views MODIFY hits TINYINT")
+    with pytest.raises(LoadFailed, match="database error 1264"):
+        warehouse.load(warehouse.put([record(view("a", hits=1000), 2)]))
+    assert warehouse.database.connected == 1
+    warehouse.sql("ALTER TABLE page_views MODIFY hits INT")
+    assert warehouse.load(warehouse.put([record(view("a", hits=1000), 2)])).upserts == 1
+
+
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "A", "a ", "b"]),
+        st.integers(0, 1),
+        st.none() | st.integers(-(2**31), 2**31 - 1),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(changes=CHANGES, data=st.data())
+def test_any_delivery_of_changes_loads_what_applying_them_in_order_gives(
+    warehouse: Warehouse, changes: list[tuple[str, int, int | None]], data: st.DataObject
+) -> None:
+    """Cut into objects, duplicated, shuffled, redelivered, by loaders of several processes."""
+    if warehouse.loader._statements:
+        warehouse.empty()
+    expected: dict[tuple[str, int], int] = {}
+    records = []
+    for number, (page, at, hits) in enumerate(changes, start=98):
+        if hits is None:
+            expected.pop((page, at), None)
+            records.append(record(view(page, at), number, "delete"))
+        else:
+            expected[page, at] = hits
+            records.append(record(view(page, at, hits=hits), number))
+    copies = data.draw(st.lists(st.sampled_from(records), max_size=6))
+    delivered = data.draw(st.permutations([*records, *copies]))
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(delivered)), max_size=4)))
+    parts = [delivered[a:b] for a, b in zip([0, *cuts], [*cuts, len(delivered)], strict=True)]
+    objects = [warehouse.put(part) for part in parts if part]
+    again = data.draw(st.lists(st.sampled_from(objects), max_size=3))
+    for stored in data.draw(st.permutations([*objects, *again])):
+        warehouse.load(stored)
+    found = {(each["page_id"], each["at"]): each["hits"] for each in warehouse.rows()}
+    assert found == expected
