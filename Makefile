@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PULUMI := .tools/bin/pulumi
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-SOURCES := __main__.py settings export_identity.py components state_machines handlers rehearsal bench tests
+SOURCES := __main__.py routes settings export_identity.py components state_machines handlers rehearsal bench tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup rehearse package pulumi test e2e check format bench docs databases lock preview up down for-real clean

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.metric_alarm import Audience, Metric, above, described, waiting
+
 # How an execution ends badly, and the words for it.
 _BAD_ENDS = {
     "ExecutionsFailed": "failed",
     "ExecutionsTimedOut": "took longer than allowed",
     "ExecutionsAborted": "was stopped by hand",
 }
-_PERIOD_SECONDS = 300
 _HOUR_SECONDS = 3600
 
 
@@ -46,61 +47,37 @@ class Alarms(pulumi.ComponentResource):
     ) -> None:
         super().__init__("data-ferry:alarms:Alarms", name, {}, opts)
         self._args = args
-        self._on_lost_events(f"{name}-lost-events")
+        self._audience = Audience(topic_arn=args.topic_arn, runbook_url=args.runbook_url)
+        above(
+            f"{name}-lost-events",
+            self,
+            waiting(args.queue_name),
+            0,
+            "An event could not start a state machine and waits in the dead-letter queue.",
+            self._audience,
+        )
         for machine, arn in args.machines.items():
             for metric, words in _BAD_ENDS.items():
-                self._on_bad_end(f"{machine}-{metric}", machine, arn, metric, words)
+                above(
+                    f"{machine}-{metric}",
+                    self,
+                    _executions(metric, arn),
+                    0,
+                    f"An execution of {machine} {words}.",
+                    self._audience,
+                )
         for machine in args.daily:
             self._on_silence(f"{machine}-silence", machine, args.machines[machine])
         self.register_outputs({})
-
-    def _on_lost_events(self, name: str) -> None:
-        aws.cloudwatch.MetricAlarm(
-            name,
-            name=name,
-            alarm_description=self._described(
-                "An event could not start a state machine and waits in the dead-letter queue."
-            ),
-            namespace="AWS/SQS",
-            metric_name="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": self._args.queue_name},
-            statistic="Maximum",
-            period=_PERIOD_SECONDS,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            treat_missing_data="notBreaching",
-            alarm_actions=[self._args.topic_arn],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
-    def _on_bad_end(
-        self, name: str, machine: str, arn: pulumi.Input[str], metric: str, words: str
-    ) -> None:
-        aws.cloudwatch.MetricAlarm(
-            name,
-            name=name,
-            alarm_description=self._described(f"An execution of {machine} {words}."),
-            namespace="AWS/States",
-            metric_name=metric,
-            dimensions={"StateMachineArn": arn},
-            statistic="Sum",
-            period=_PERIOD_SECONDS,
-            evaluation_periods=1,
-            comparison_operator="GreaterThanThreshold",
-            threshold=0,
-            treat_missing_data="notBreaching",
-            alarm_actions=[self._args.topic_arn],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
 
     def _on_silence(self, name: str, machine: str, arn: pulumi.Input[str]) -> None:
         # AWS, PutMetricAlarm: periods of an hour may be looked at for seven days.
         aws.cloudwatch.MetricAlarm(
             name,
             name=name,
-            alarm_description=self._described(
-                f"No execution of {machine} succeeded for {self._args.silence_hours} hours."
+            alarm_description=described(
+                f"No execution of {machine} succeeded for {self._args.silence_hours} hours.",
+                self._audience,
             ),
             namespace="AWS/States",
             metric_name="ExecutionsSucceeded",
@@ -117,5 +94,11 @@ class Alarms(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _described(self, what: str) -> str:
-        return f"{what} What to do: {self._args.runbook_url}"
+
+def _executions(name: str, machine_arn: pulumi.Input[str]) -> Metric:
+    return Metric(
+        namespace="AWS/States",
+        name=name,
+        dimensions={"StateMachineArn": machine_arn},
+        statistic="Sum",
+    )

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
-from components import iam
-from components.iam import Statement
+from components.private_bucket import private_bucket
 
 LOADS = "loads"
-_ABORT_UPLOADS_AFTER_DAYS = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,92 +36,17 @@ class ExportBucket(pulumi.ComponentResource):
         self, name: str, args: ExportBucketArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("data-ferry:export-bucket:ExportBucket", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(
+        bucket = private_bucket(
             name,
-            bucket=pulumi.Output.concat(name, "-", args.account_id),
-            force_destroy=False,
-            opts=pulumi.ResourceOptions(parent=self, protect=args.protect),
-        )
-        blocked = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.bucket,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        aws.s3.BucketOwnershipControls(
-            name,
-            bucket=bucket.bucket,
-            rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=child,
-        )
-        aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.bucket,
-            rules=[
-                {
-                    "apply_server_side_encryption_by_default": {
-                        "sse_algorithm": "aws:kms",
-                        "kms_master_key_id": args.key_arn,
-                    },
-                    "bucket_key_enabled": True,
-                }
-            ],
-            opts=child,
-        )
-        aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.bucket,
-            policy=_tls_only(bucket.arn),
-            # S3 refuses a policy and a public access block set at the same moment.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
-        )
-        aws.s3.BucketLifecycleConfiguration(
-            name,
-            bucket=bucket.bucket,
-            rules=[
-                _expire("exports", f"{args.prefix}/", args.retention_days),
-                _expire("loads", f"{LOADS}/", args.retention_days),
-                {
-                    "id": "abandoned-uploads",
-                    "status": "Enabled",
-                    "filter": {"prefix": ""},
-                    "abort_incomplete_multipart_upload": {
-                        "days_after_initiation": _ABORT_UPLOADS_AFTER_DAYS
-                    },
-                },
-            ],
-            opts=child,
+            self,
+            account_id=args.account_id,
+            key_arn=args.key_arn,
+            expire={
+                "exports": (f"{args.prefix}/", args.retention_days),
+                "loads": (f"{LOADS}/", args.retention_days),
+            },
+            protect=args.protect,
         )
         self.bucket = bucket.bucket
         self.arn = bucket.arn
         self.register_outputs({"bucket": self.bucket, "arn": self.arn})
-
-
-def _tls_only(bucket_arn: pulumi.Output[str]) -> pulumi.Output[str]:
-    everything = (bucket_arn, pulumi.Output.concat(bucket_arn, "/*"))
-    return iam.policy(
-        iam.deny_plain_http("TlsOnly", "s3:*", *everything),
-        Statement(
-            sid="Tls12OrLater",
-            effect="Deny",
-            principals=iam.EVERYONE,
-            actions=["s3:*"],
-            resources=everything,
-            conditions={"NumericLessThan": {"s3:TlsVersion": "1.2"}},
-        ),
-    )
-
-
-def _expire(
-    rule_id: str, prefix: str, days: int
-) -> aws.s3.BucketLifecycleConfigurationRuleArgsDict:
-    return {
-        "id": rule_id,
-        "status": "Enabled",
-        "filter": {"prefix": prefix},
-        "expiration": {"days": days},
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.components.recording import Recording
-from tests.components.stacks import config, run_program
+from tests.components.stacks import REPLICATION, config, replication_config, run_program
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,30 @@ def production() -> Recording:
     return run_program(
         config(
             {"trigger": trigger, "reader_key_generation": 2}, {"project_number": "424242424242"}
+        ),
+        stack="prod",
+    )
+
+
+@pytest.fixture(scope="session")
+def replication() -> Recording:
+    """The replication route alone, on a table of its own and a cluster it may change."""
+    return run_program(replication_config())
+
+
+@pytest.fixture(scope="session")
+def guest() -> Recording:
+    """The replication route in production, where everything around it is somebody else's."""
+    cluster = {
+        "identifier": "analytics-db",
+        "user": "ferry",
+        "secret_arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ferry-a1B2c3",
+        "ca_bundle": REPLICATION["cluster"]["ca_bundle"],
+    }
+    flow = {**REPLICATION["flows"]["page-views"], "create_table": False}
+    return run_program(
+        replication_config(
+            cluster=cluster, flows={"page-views": flow}, on_failure_bucket="their-failures"
         ),
         stack="prod",
     )

@@ -97,7 +97,8 @@ def _policies_of(inputs: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (key, value)
         for key, value in inputs.items()
-        if key.lower().endswith("policy") and isinstance(value, str)
+        # Where a queue's messages go in the end is called a policy, too, and is none.
+        if key.lower().endswith("policy") and key != "redrivePolicy" and isinstance(value, str)
     ]
 
 
@@ -118,7 +119,56 @@ _ARNS: Mapping[str, Callable[[dict[str, Any]], str]] = {
     "aws:lambda/function:Function": (
         lambda i: f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{i['name']}"
     ),
+    "aws:lambda/layerVersion:LayerVersion": (
+        lambda i: f"arn:aws:lambda:{REGION}:{ACCOUNT}:layer:{i['layerName']}:1"
+    ),
+    "aws:kinesis/firehoseDeliveryStream:FirehoseDeliveryStream": (
+        lambda i: f"arn:aws:firehose:{REGION}:{ACCOUNT}:deliverystream/{i['name']}"
+    ),
+    "aws:dynamodb/table:Table": (
+        lambda i: f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{i['name']}"
+    ),
+    "aws:cloudwatch/eventRule:EventRule": (
+        lambda i: f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{i['name']}"
+    ),
 }
+
+
+STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/page-views/stream/2026-01-01T00:00:00.000"
+_VPC = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
+
+# What look-ups find.
+_FOUND: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "aws:rds/getSubnetGroup:getSubnetGroup": lambda i: {**i, **_VPC},
+    "aws:s3/getBucket:getBucket": lambda i: {**i, "arn": f"arn:aws:s3:::{i['bucket']}"},
+    "aws:dynamodb/getTable:getTable": lambda i: {
+        **i,
+        "arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{i['name']}",
+        "hashKey": "page_id",
+        "rangeKey": "at",
+        "attributes": [{"name": "at", "type": "N"}, {"name": "page_id", "type": "S"}],
+        "streamEnabled": i["name"] != "no-stream",
+        "streamViewType": "KEYS_ONLY" if i["name"] == "keys-only" else "NEW_AND_OLD_IMAGES",
+        "streamArn": STREAM,
+    },
+}
+
+
+def _cluster(identifier: str, databases: Mapping[str, str]) -> dict[str, Any]:
+    """Return a cluster; databases may say `engine version`, and `no-tokens` after that."""
+    engine, version, *rest = [*databases[identifier].split(), "8.0.mysql_aurora.3.08.2"]
+    return {
+        "engine": engine,
+        "engineVersion": version,
+        "arn": f"arn:aws:rds:{REGION}:{ACCOUNT}:cluster:{identifier}",
+        "clusterIdentifier": identifier,
+        "endpoint": f"{identifier}.cluster-x.{REGION}.rds.amazonaws.com",
+        "port": 3306,
+        "clusterResourceId": "cluster-ABC",
+        "dbSubnetGroupName": "default",
+        "vpcSecurityGroupIds": ["sg-cluster", "sg-other"],
+        "iamDatabaseAuthenticationEnabled": "no-tokens" not in rest,
+    }
 
 
 class Clouds(pulumi_mocks.Mocks):
@@ -138,7 +188,9 @@ class Clouds(pulumi_mocks.Mocks):
         if args.token == "gcp:organizations/getProject:getProject":
             return {"number": PROJECT_NUMBER, "projectId": args.args["projectId"]}
         if args.token == "aws:rds/getCluster:getCluster":
-            return {"engine": self.databases[args.args["clusterIdentifier"]]}
+            return _cluster(args.args["clusterIdentifier"], self.databases)
+        if args.token in _FOUND:
+            return _FOUND[args.token](args.args)
         if args.token == "aws:rds/getInstance:getInstance":
             engine, _, cluster = self.databases[args.args["dbInstanceIdentifier"]].partition("@")
             return {"engine": engine, "dbClusterIdentifier": cluster}
@@ -151,6 +203,10 @@ class Clouds(pulumi_mocks.Mocks):
             return "", state  # what the clouds will add is not known yet
         if args.typ in _ARNS:
             state["arn"] = _ARNS[args.typ](inputs)
+        if args.typ == "aws:dynamodb/table:Table":
+            state["streamArn"] = STREAM
+        if args.typ == "aws:lambda/eventSourceMapping:EventSourceMapping":
+            state["uuid"] = f"uuid-of-{args.name}"
         if args.typ == "aws:kms/key:Key":
             state["keyId"] = inputs["description"]
         if args.typ == "aws:sqs/queue:Queue":

@@ -12,17 +12,22 @@ from typing import Any
 import pulumi_aws
 import pulumi_gcp
 
+from rehearsal.aws.aurora import certificates
+from settings import Settings
 from tests.components.recording import Recording, record
 
 # The SDKs warn of old classes of theirs when a module is first used, whatever it is used for. Done
 # here, so that a warning about something the program itself uses is still an error.
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
-    _ = (pulumi_aws.s3.Bucket, pulumi_aws.lambda_.Function, pulumi_gcp.bigquery.Table)
+    _ = (pulumi_aws.s3.Bucket, pulumi_aws.lambda_.Function, pulumi_aws.ec2.SecurityGroup)
+    _gcp = pulumi_gcp.bigquery.Table
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the stack `local` trusts; a rehearsal makes it too.
+certificates.authority(ROOT / "build" / "local")
 
-DATABASES = {"shop-db": "aurora-mysql", "ledger-db": "postgres"}
+DATABASES = {"shop-db": "aurora-mysql", "ledger-db": "postgres", "analytics-db": "aurora-mysql"}
 SOURCES: list[dict[str, Any]] = [
     {"cluster": "shop-db", "engine": "mysql", "databases": {"shop": ["users", "orders"]}},
     {
@@ -37,9 +42,44 @@ SNAPSHOT: dict[str, Any] = {
     "retention_days": 5,
     "log_retention_days": 60,
 }
+REPLICATION: dict[str, Any] = {
+    "cluster": {
+        "identifier": "analytics-db",
+        "user": "ferry",
+        "ca_bundle": "tests/components/rds-ca.pem",
+        "modify": True,
+        "parameter_group_family": "aurora-mysql8.0",
+    },
+    "flows": {
+        "page-views": {
+            "table": "page-views",
+            "create_table": True,
+            "partition_key": {"page_id": "S"},
+            "sort_key": {"at": "N"},
+            "target": "analytics.page_views",
+            "schema": {"type": "object", "properties": {"page_id": {"type": "string"}}},
+            "columns": {"page_id": "varchar(64)", "at": "bigint", "note": "longtext"},
+            "transform_buffer_mib": 2.5,
+        }
+    },
+    "retention_days": 5,
+    "failed_retention_days": 20,
+    "log_retention_days": 60,
+    "load_lag_minutes": 10,
+}
 BIGQUERY: dict[str, Any] = {"project": "shop-analytics", "location": "EU"}
 LABELS = {"team": "data", "cost-centre": "a1"}
 EMAILS = ["one@example.com", "two@example.com"]
+
+
+def databases_of(settings: Settings) -> dict[str, str]:
+    """Return the databases that a stack looks up, with their engines."""
+    engines = {"mysql": "aurora-mysql", "postgresql": "aurora-postgresql"}
+    sources = settings.snapshot.sources if settings.snapshot else ()
+    found = {source.name: engines[source.engine] for source in sources}
+    if settings.replication is not None:
+        found[settings.replication.cluster.identifier] = "aurora-mysql"
+    return found
 
 
 def config(
@@ -51,6 +91,17 @@ def config(
         "data-ferry:service": "shop",
         "data-ferry:snapshot": json.dumps({**SNAPSHOT, **(snapshot or {})}),
         "data-ferry:bigquery": json.dumps({**BIGQUERY, **(bigquery or {})}),
+        "data-ferry:alerts": json.dumps({"emails": EMAILS}),
+        "data-ferry:labels": json.dumps(LABELS),
+    }
+
+
+def replication_config(**replication: Any) -> dict[str, str]:
+    """Return the configuration of a stack that has the replication route alone."""
+    return {
+        "aws:region": "eu-west-1",
+        "data-ferry:service": "shop",
+        "data-ferry:replication": json.dumps({**REPLICATION, **replication}),
         "data-ferry:alerts": json.dumps({"emails": EMAILS}),
         "data-ferry:labels": json.dumps(LABELS),
     }

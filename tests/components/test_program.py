@@ -12,7 +12,7 @@ import yaml
 
 from settings import load
 from tests.components.recording import Recording
-from tests.components.stacks import LABELS, ROOT, config, run_program
+from tests.components.stacks import LABELS, ROOT, config, databases_of, run_program
 
 COMPONENTS = {
     "data-ferry:alarms:Alarms",
@@ -45,12 +45,12 @@ TRIGGERS = {
 def test_the_committed_stacks_are_whole(stack: str) -> None:
     raw = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     settings = load(stack, raw, ROOT)
-    engines = {"mysql": "aurora-mysql", "postgresql": "aurora-postgresql"}
     recording = run_program(
         {k: v if isinstance(v, str) else json.dumps(v) for k, v in raw.items()},
         stack=stack,
-        databases={each.name: engines[each.engine] for each in settings.snapshot.sources},
+        databases=databases_of(settings),
     )
+    assert settings.snapshot is not None
     tables = sum(len(each.tables) for each in settings.snapshot.sources)
     assert len(recording.all("gcp:bigquery/table:Table")) == tables
     assert len(recording.all("gcp:bigquery/dataTransferConfig:DataTransferConfig")) == tables
@@ -59,6 +59,24 @@ def test_the_committed_stacks_are_whole(stack: str) -> None:
         settings.snapshot.sources
     )
     assert recording.one("gcp:bigquery/dataset:Dataset").protect is (stack == "prod")
+
+
+def test_the_type_tokens_of_the_replication_route_are_these(replication: Recording) -> None:
+    ours = {each.type for each in replication.resources if each.type.startswith("data-ferry:")}
+    assert ours == {
+        "data-ferry:alerts:Alerts",
+        "data-ferry:aurora:AuroraAccess",
+        "data-ferry:dead-letters:DeadLetterQueue",
+        "data-ferry:delivery-stream:DeliveryStream",
+        "data-ferry:flow-alarms:FlowAlarms",
+        "data-ferry:flow-layer:FlowLayer",
+        "data-ferry:flow-load:FlowLoad",
+        "data-ferry:flow-stream:FlowStream",
+        "data-ferry:load-network:LoadNetwork",
+        "data-ferry:packaged-function:PackagedFunction",
+        "data-ferry:replication-bucket:ReplicationBucket",
+        "data-ferry:source-table:SourceTable",
+    }
 
 
 def test_the_type_tokens_are_these(ferry: Recording, production: Recording) -> None:

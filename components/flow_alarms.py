@@ -1,0 +1,121 @@
+"""The alarms of a flow: what is late, what failed, and what could not be carried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+
+from components.flow_load import FlowLoad
+from components.flow_stream import FlowStream
+from components.metric_alarm import Audience, Metric, above, waiting
+
+_MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowAlarmsArgs:
+    """The flow that is watched, how late it may be, and who hears of it."""
+
+    flow: str
+    stream: FlowStream
+    load: FlowLoad
+    service: str
+    lag_minutes: int
+    audience: Audience
+
+
+class FlowAlarms(pulumi.ComponentResource):
+    """Alarms on each place where changes can wait, and on each where they can end up instead."""
+
+    def __init__(
+        self, name: str, args: FlowAlarmsArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("data-ferry:flow-alarms:FlowAlarms", name, {}, opts)
+        self._name, self._args = name, args
+        self._on_lag()
+        self._on_failures()
+        self.register_outputs({})
+
+    def _on_lag(self) -> None:
+        args, minutes = self._args, self._args.lag_minutes
+        self._above(
+            "iterator-age",
+            Metric(
+                namespace="AWS/Lambda",
+                name="IteratorAge",
+                dimensions={"FunctionName": args.stream.stream_function},
+                statistic="Maximum",
+            ),
+            minutes * _MINUTE_MS,
+            f"The stream of flow {args.flow} is read more than {minutes} minutes late.",
+        )
+        self._above(
+            "delivery-age",
+            Metric(
+                namespace="AWS/Firehose",
+                name="DeliveryToS3.DataFreshness",
+                dimensions={"DeliveryStreamName": args.stream.delivery_stream},
+                statistic="Maximum",
+            ),
+            minutes * 60,
+            f"Changes of flow {args.flow} wait in Firehose for more than {minutes} minutes.",
+        )
+        self._above(
+            "load-lag",
+            Metric(
+                namespace="AWS/SQS",
+                name="ApproximateAgeOfOldestMessage",
+                dimensions={"QueueName": args.load.queue_name},
+                statistic="Maximum",
+            ),
+            minutes * 60,
+            f"A file of flow {args.flow} has waited for its load for {minutes} minutes.",
+        )
+
+    def _on_failures(self) -> None:
+        args = self._args
+        self._above(
+            "dead-letters",
+            waiting(args.load.dead_letter_queue_name),
+            0,
+            f"A file of flow {args.flow} could not be loaded and waits in the dead-letter queue.",
+        )
+        self._above(
+            "discarded",
+            Metric(
+                namespace="AWS/Lambda",
+                name="OnFailureDestinationDeliveredEventCount",
+                dimensions={"EventSourceMappingUUID": args.stream.mapping_id},
+                statistic="Sum",
+            ),
+            0,
+            f"Changes of flow {args.flow} did not reach Firehose and were kept on S3.",
+        )
+        self._above(
+            "failed-records",
+            Metric(
+                namespace="data-ferry",
+                name="RecordsFailed",
+                dimensions={"service": args.service, "flow": args.flow},
+                statistic="Sum",
+            ),
+            0,
+            f"Changes of flow {args.flow} are not as its schema and columns want them; they are "
+            "kept below processing-failed/.",
+        )
+        self._above(
+            "transform-errors",
+            Metric(
+                namespace="AWS/Lambda",
+                name="Errors",
+                dimensions={"FunctionName": args.stream.transform_function},
+                statistic="Sum",
+            ),
+            0,
+            f"The transformation of flow {args.flow} fails; after its retries the changes are "
+            "kept below processing-failed/.",
+        )
+
+    def _above(self, alarm: str, metric: Metric, threshold: float, what: str) -> None:
+        above(f"{self._name}-{alarm}", self, metric, threshold, what, self._args.audience)

@@ -1,0 +1,77 @@
+"""One CloudWatch alarm as all of the program's are: it tells the topic, and links the runbook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+
+PERIOD_SECONDS = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of CloudWatch, and how its values of one period become one."""
+
+    namespace: str
+    name: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: Literal["Sum", "Maximum"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """Who hears of an alarm, and where they read what to do."""
+
+    topic_arn: pulumi.Input[str]
+    runbook_url: str
+
+
+def above(
+    name: str,
+    parent: pulumi.Resource,
+    metric: Metric,
+    threshold: float,
+    what: str,
+    audience: Audience,
+    periods: int = 1,
+) -> None:
+    """Make the alarm `name` for values above `threshold` in `periods` times five minutes.
+
+    `what` says in one sentence what has then happened. No data is no alarm: a service writes no
+    zeros for what does not happen.
+    """
+    aws.cloudwatch.MetricAlarm(
+        name,
+        name=name,
+        alarm_description=described(what, audience),
+        namespace=metric.namespace,
+        metric_name=metric.name,
+        dimensions=metric.dimensions,
+        statistic=metric.statistic,
+        period=PERIOD_SECONDS,
+        evaluation_periods=periods,
+        comparison_operator="GreaterThanThreshold",
+        threshold=threshold,
+        treat_missing_data="notBreaching",
+        alarm_actions=[audience.topic_arn],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def waiting(queue_name: pulumi.Input[str]) -> Metric:
+    """Return the metric of how many messages wait in a queue."""
+    return Metric(
+        namespace="AWS/SQS",
+        name="ApproximateNumberOfMessagesVisible",
+        dimensions={"QueueName": queue_name},
+        statistic="Maximum",
+    )
+
+
+def described(what: str, audience: Audience) -> str:
+    """Return the description of an alarm: what happened, and where it says what to do."""
+    return f"{what} What to do: {audience.runbook_url}"
