@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from rehearsal.aws.rds_api import ApiError, Parameters, page
 from rehearsal.aws.rds_events import Kind
-from rehearsal.aws.snapshots import Server, Snapshot
+from rehearsal.aws.snapshots import Snapshot
 
 #: Per kind: the noun in parameter names, the answer's list, and the error for an unknown one.
 _SERVERS: dict[Kind, tuple[str, str, str]] = {
@@ -24,8 +24,27 @@ _FILTERS: dict[Kind, tuple[str, str]] = {
 }
 
 
+class Described(Protocol):
+    """A cluster or instance, whatever is behind it."""
+
+    @property
+    def identifier(self) -> str:
+        """Its name."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+
+    def describe(self) -> dict[str, Any]:
+        """The API's DBCluster or DBInstance."""
+
+
 def describe_servers(
-    kind: Kind, servers: Sequence[Server], parameters: Parameters
+    kind: Kind, servers: Sequence[Described], parameters: Parameters
 ) -> dict[str, Any]:
     """DescribeDBClusters or DescribeDBInstances."""
     noun, listed, missing = _SERVERS[kind]

@@ -11,9 +11,12 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
-from rehearsal.aws.describe import describe_servers, describe_snapshots
+from rehearsal.aws.aurora import Aurora, Cluster, Clusters
+from rehearsal.aws.aurora import Surroundings as AuroraSurroundings
+from rehearsal.aws.describe import Described, describe_servers, describe_snapshots
 from rehearsal.aws.export_access import Authorize
 from rehearsal.aws.export_service import ExportService, Surroundings
 from rehearsal.aws.export_task import ExportedTable, ExportRecord
@@ -57,13 +60,15 @@ class LocalRds:
         key_exists: Callable[[str], bool] = lambda _: True,
         on_progress: Callable[[ExportRecord], None] = lambda _: None,
         limits: PartLimits | None = None,
+        aurora: AuroraSurroundings | None = None,
     ) -> None:
         """Nothing runs until the first export.
 
         `s3` gives a boto3 client; `put_events` takes EventBridge entries; `authorize` raises
         PermissionError for what a role may not do; `role_exists` and `key_exists` are given the
         role's ARN and the key as the caller named it; `on_progress` is told of every change of
-        an export, from its worker's thread.
+        an export, from its worker's thread; `aurora` is what clusters of Aurora MySQL need that
+        are more than a snapshot's source.
         """
         self._account = account
         self._region = region
@@ -73,6 +78,10 @@ class LocalRds:
         self._snapshots: dict[str, Snapshot] = {}
         outside = Surroundings(
             account, region, s3, put_events, authorize, role_exists, key_exists, on_progress
+        )
+        self._aurora = aurora
+        self._clusters = Clusters(
+            account, region, ec2=lambda: self._around_aurora.client("ec2"), role_exists=role_exists
         )
         self._exports = ExportService(self._find_source, outside, limits or PartLimits(), fault)
         self._actions: dict[str, Callable[[Parameters], dict[str, Any]]] = {
@@ -108,6 +117,33 @@ class LocalRds:
         )
         with self._lock:
             self._servers[identifier] = server
+
+    def register_aurora(
+        self,
+        identifier: str,
+        *,
+        endpoint: str | None = None,
+        port: int = 3306,
+        iam_authentication: bool = True,
+    ) -> Cluster:
+        """An Aurora MySQL cluster in the default VPC; nothing answers there until it is started."""
+        return self._clusters.register(
+            identifier, endpoint=endpoint, port=port, iam_authentication=iam_authentication
+        )
+
+    def aurora(self, identifier: str, folder: Path, authority: Path | None = None) -> Aurora:
+        """The database of a registered Aurora cluster, not started yet, in an empty folder.
+
+        The folder *authority* holds the certificate authority of its certificate, or will.
+        """
+        (cluster,) = (each for each in self._clusters.all() if each.identifier == identifier)
+        return Aurora(
+            cluster,
+            lambda name: self._clusters.parameter(cluster, name),
+            self._around_aurora,
+            folder,
+            authority=authority,
+        )
 
     def take_snapshot(self, identifier: str, *, at: datetime, automated: bool = True) -> str:
         """A snapshot made at a moment, with the events RDS sends of it; returns its identifier."""
@@ -181,23 +217,43 @@ class LocalRds:
     def respond(self, action: str, parameters: Parameters) -> Response:
         """The response to one of the owned actions."""
         try:
-            return answer(action, self._actions[action](parameters))
+            respond = self._actions.get(action)
+            if respond is None:
+                return answer(action, self._clusters.respond(action, parameters))
+            return answer(action, respond(parameters))
         except ApiError as error:
             return refuse(error)
 
     def _owns(self, action: str, parameters: Parameters) -> bool:
         """Clusters and instances that are not registered may be the emulator's own."""
         if action not in _SERVER_ACTIONS:
-            return action in self._actions
+            return action in self._actions or self._clusters.owns(action, parameters)
         kind, parameter = _SERVER_ACTIONS[action]
         wanted = parameters.get(parameter)
-        own = [server for server in self._all_servers() if server.kind == kind]
+        own = [server for server in self._described() if server.kind == kind]
         if wanted is None:
             return bool(own)
         return any(wanted in (server.identifier, server.arn) for server in own)
 
     def _describe_servers(self, kind: Kind, parameters: Parameters) -> dict[str, Any]:
-        return describe_servers(kind, self._all_servers(), parameters)
+        return describe_servers(kind, self._described(), parameters)
+
+    def _described(self) -> list[Described]:
+        """All that can be looked up; an Aurora cluster also stands for the source of its name."""
+        clusters = self._clusters.all()
+        names = {cluster.identifier for cluster in clusters}
+        sources = [
+            server
+            for server in self._all_servers()
+            if server.kind != "cluster" or server.identifier not in names
+        ]
+        return [*clusters, *sources]
+
+    @property
+    def _around_aurora(self) -> AuroraSurroundings:
+        if self._aurora is None:
+            raise RuntimeError("this local RDS was not given what Aurora clusters need")
+        return self._aurora
 
     def _describe_snapshots(self, kind: Kind, parameters: Parameters) -> dict[str, Any]:
         return describe_snapshots(kind, self._all_snapshots(), parameters)

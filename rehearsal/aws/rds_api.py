@@ -24,6 +24,12 @@ _ENTRIES = {
     "DBClusterMembers": "DBClusterMember",
     "AvailabilityZones": "AvailabilityZone",
     "TagList": "Tag",
+    "VpcSecurityGroups": "VpcSecurityGroupMembership",
+    "AssociatedRoles": "DBClusterRole",
+    "DBSubnetGroups": "DBSubnetGroup",
+    "Subnets": "Subnet",
+    "DBClusterParameterGroups": "DBClusterParameterGroup",
+    "Parameters": "Parameter",
 }
 
 # XML 1.0 has no way to write these characters.
@@ -77,6 +83,20 @@ class Parameters:
         pattern = re.compile(rf"{re.escape(name.lower())}\.\w+\.(\d+)")
         found = [(pattern.fullmatch(key), value) for key, value in self._values.items()]
         return [value for _, value in sorted((int(m[1]), value) for m, value in found if m)]
+
+    def records(self, name: str) -> list[dict[str, str]]:
+        """A list parameter's structures in order; their members' names are in lower case."""
+        pattern = re.compile(rf"{re.escape(name.lower())}\.\w+\.(\d+)\.(\w+)")
+        found: dict[int, dict[str, str]] = {}
+        for key, value in self._values.items():
+            match = pattern.fullmatch(key)
+            if match:
+                found.setdefault(int(match[1]), {})[match[2]] = value
+        return [found[number] for number in sorted(found)]
+
+    def names(self) -> set[str]:
+        """The names of all parameters in lower case, of lists and structures the first part."""
+        return {name.partition(".")[0] for name in self._values}
 
     def filters(self) -> dict[str, list[str]]:
         """The `Filters` of a Describe action, by name."""
