@@ -25,13 +25,22 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from rehearsal.aws import lambda_worker, limits
+from rehearsal.aws import limits
 from rehearsal.aws.access import Access
+from rehearsal.aws.aurora import security_groups
+from rehearsal.aws.aurora.surroundings import Surroundings as AuroraSurroundings
+from rehearsal.aws.delivery_faults import DeliveryFaults
 from rehearsal.aws.emulator import Emulator, Server
-from rehearsal.aws.event_delivery import Deliveries
+from rehearsal.aws.event_delivery import Deliveries, allowing_none
+from rehearsal.aws.event_sources import EventSources
+from rehearsal.aws.event_sources.stream_records import StreamRecords
+from rehearsal.aws.event_sources.surroundings import Surroundings
+from rehearsal.aws.firehose import LocalFirehose
+from rehearsal.aws.functions import TOO_LARGE, Functions
 from rehearsal.aws.guard import Guard, Handler, Refused, Response, query_error
 from rehearsal.aws.iam_actions import EXPORT_SERVICE, Actions, Request, Requirement
-from rehearsal.aws.lambda_worker import LastError, Processes
+from rehearsal.aws.lambda_worker import Processes
+from rehearsal.aws.object_events import ObjectEvents
 from rehearsal.aws.principals import DEPLOYER_KEY, Credentials, Encryptions, Principals
 from rehearsal.aws.seams import Seams
 from rehearsal.aws.step_functions import ExecutionRecord, StepFunctions
@@ -45,6 +54,14 @@ LAMBDA_SERVICE = "lambda.amazonaws.com"
 RdsFactory = Callable[..., Any]
 
 _GIVES_ROLE = re.compile(r"/\d{4}-\d{2}-\d{2}/functions/?(?:(?P<name>[^/]+)/configuration)?")
+_CONNECTS_TO_VPC = (
+    "CreateNetworkInterface",
+    "DescribeNetworkInterfaces",
+    "DescribeSubnets",
+    "DeleteNetworkInterface",
+    "AssignPrivateIpAddresses",
+    "UnassignPrivateIpAddresses",
+)
 _GIVES_CODE = re.compile(r"/\d{4}-\d{2}-\d{2}/functions/[^/]+/code")
 _running = threading.Lock()
 
@@ -61,14 +78,16 @@ class LocalAws:
         wait_scale: float = 0.002,
         environment: Mapping[str, str] = MappingProxyType({}),
         fault: Any = None,
+        faults: DeliveryFaults | None = None,
         rds: RdsFactory | None = None,
         port: int = 0,
     ) -> None:
         """Describe the account; `start` brings it up.
 
-        *wait_scale* shortens waits of state machines; *environment* is added to the environment of
-        Lambda processes and may be added to until the first one starts; *fault* is handed to the
-        local RDS, and *rds* may build another one. *port* is where to listen, 0 for any free port.
+        *wait_scale* shortens waits of state machines, Firehose's buffers and event source mappings;
+        *environment* is added to the environment of Lambda processes and may be added to until the
+        first one starts; *fault* is handed to the local RDS, and *rds* may build another one;
+        *faults* are those of deliveries. *port* is where to listen, 0 for any free port.
         """
         self.region = region
         self.account = ACCOUNT
@@ -77,6 +96,7 @@ class LocalAws:
         self._wait_scale = wait_scale
         self.environment = dict(environment)
         self._fault = fault
+        self.faults = faults or DeliveryFaults()
         self._rds_factory = rds
         self._port = port
         self._seams = Seams()
@@ -113,11 +133,14 @@ class LocalAws:
         )
         self._deliveries = Deliveries(self._emulator, self._principals, self._access, self._report)
         self.rds = self._make_rds()
+        self.firehose = self._make_firehose()
         cleanup.callback(self._seams.restore)
+        cleanup.callback(self.firehose.join)  # when its functions have ended
         self._install(cleanup)
         self._server.start()
         cleanup.callback(self.rds.close)
         cleanup.callback(self._states.shut_down)
+        cleanup.callback(self.firehose.close)
 
     def _make_guard(self) -> Guard:
         encryptions = Encryptions(self._emulator, self._principals)
@@ -141,6 +164,29 @@ class LocalAws:
             put_events=self._put_events,
             authorize=self.authorize,
             fault=self._fault,
+            aurora=AuroraSurroundings(
+                account=self.account,
+                region=self.region,
+                client=self.client,
+                client_as=self._client_as,
+                caller=self._principals.caller,
+                authorize=self.authorize,
+                report=self._report,
+            ),
+        )
+
+    def _make_firehose(self) -> LocalFirehose:
+        return LocalFirehose(
+            self.account,
+            self.region,
+            self._principals,
+            self._access,
+            invoke=lambda arn, payload: self.functions.invoke(arn, payload),
+            authorize=self.authorize,
+            client=self._client,
+            report=self._report,
+            faults=self.faults,
+            wait_scale=self._wait_scale,
         )
 
     def stop(self) -> None:
@@ -240,11 +286,15 @@ class LocalAws:
     def _install(self, cleanup: ExitStack) -> None:
         emulator = self._emulator
         handlers = emulator.app.SERVICE_HANDLERS
+        object_events = ObjectEvents(emulator)
+        object_events.install(self._seams)
         own = {
             "rds": self._with_rds,
             "states": self._states.wrap,
             "events": self._with_event_limits,
             "lambda": self._with_lambda_rules,
+            "s3": object_events.wrap,
+            "firehose": self.firehose.wrap,
         }
         for service, handler in list(handlers.items()):
             inner = own[service](handler) if service in own else handler
@@ -259,10 +309,12 @@ class LocalAws:
         self._seams.replace(eventbridge, "_invoke_target", deliveries.invoke_target)
         self._seams.replace(eventbridge, "_dispatch_to_stepfunctions", deliveries.start_execution)
         self._seams.replace(eventbridge, "_apply_input_transformer", deliveries.transform)
+        checked = allowing_none(emulator.sqs._validate_redrive_policy)
+        self._seams.replace(emulator.sqs, "_validate_redrive_policy", checked)
         self._install_functions(cleanup)
+        security_groups.install(self._seams, emulator.module("ec2"))
 
     def _install_functions(self, cleanup: ExitStack) -> None:
-        runtime, functions = self._emulator.lambda_runtime, self._emulator.lambda_svc
         processes = Processes(
             role_of=self._role_of_function,
             credentials=self._principals.session,
@@ -270,16 +322,29 @@ class LocalAws:
             extra=self.environment,
         )
         cleanup.callback(processes.close)
-        self._seams.replace(runtime, "subprocess", processes)
-        script = runtime._PYTHON_WORKER_SCRIPT.replace(
-            lambda_worker.SCRIPT_ERROR, lambda_worker.SCRIPT_ERROR_WITH_TYPE
+        self.functions = Functions(self._emulator, processes)
+        self.functions.install(self._seams)
+        cleanup.callback(self.functions.close)
+        self.event_sources = EventSources(
+            Surroundings(
+                self._emulator,
+                self.functions,
+                self._principals,
+                self._access,
+                StreamRecords(self._emulator),
+                self._client_of_function,
+                self.faults,
+                self._wait_scale,
+                self._report,
+            )
         )
-        self._seams.replace(runtime, "_PYTHON_WORKER_SCRIPT", script)
-        last_error = LastError()
-        remembering = lambda_worker.remember_error(runtime.Worker.invoke, last_error)
-        self._seams.replace(runtime.Worker, "invoke", remembering)
-        answering = lambda_worker.with_aws_answer(functions._execute_function_warm, last_error)
-        self._seams.replace(functions, "_execute_function_warm", answering)
+        self.event_sources.install(self._seams)
+        cleanup.callback(self.event_sources.close)
+
+    def _client_of_function(self, service: str, role: str, function_arn: str) -> Any:
+        """Return a client with a function's role, which Lambda has to be let assume."""
+        source = {"aws:SourceAccount": self.account, "aws:SourceArn": function_arn}
+        return self._client_as(service, role, LAMBDA_SERVICE, source)
 
     def _with_rds(self, original: Handler) -> Handler:
         async def handle(
@@ -325,9 +390,17 @@ class LocalAws:
         async def handle(
             method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any
         ) -> Response:
+            if path.endswith("/invocations") and len(body) > limits.LAMBDA_PAYLOAD_BYTES:
+                too_large: Response = self._emulator.responses.error_response_json(
+                    "RequestEntityTooLargeException", TOO_LARGE, 413
+                )
+                return too_large
             role = _GIVES_ROLE.fullmatch(path)
             if role and method in ("POST", "PUT"):
-                refusal = self._refused_role(role["name"], json.loads(body or b"{}"))
+                data = json.loads(body or b"{}")
+                refusal = self._refused_role(role["name"], data) or self._refused_network(
+                    role["name"], data
+                )
                 if refusal is not None:
                     return refusal
             response: Response = await original(method, path, headers, body, query_params)
@@ -352,6 +425,30 @@ class LocalAws:
                 400,
             )
             return refusal
+        return None
+
+    def _refused_network(self, name: str | None, data: dict[str, Any]) -> Response | None:
+        """Return a refusal where the role cannot connect a function to a VPC.
+
+        Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC".
+        """
+        if not (data.get("VpcConfig") or {}).get("SubnetIds"):
+            return None
+        role = data.get("Role")
+        if role is None:
+            role = self._emulator.lambda_svc._functions[name]["config"]["Role"]
+        for action in _CONNECTS_TO_VPC:
+            try:
+                self._access.authorize(role, f"ec2:{action}", "*", {})
+            except PermissionError as error:
+                self._report(str(error))
+                refusal: Response = self._emulator.responses.error_response_json(
+                    "InvalidParameterValueException",
+                    "The provided execution role does not have permissions to call "
+                    f"{action} on EC2",
+                    400,
+                )
+                return refusal
         return None
 
     def _with_architectures(self, data: dict[str, Any], response: Response) -> Response:
@@ -405,6 +502,11 @@ class LocalAws:
             aws_session_token=credentials.token or None,
             config=config.merge(Config(s3={"addressing_style": "path"})),
         )
+
+    def _client_as(self, service: str, role: str, by: str, context: Mapping[str, Any]) -> Any:
+        """Return a client with the rights of *role*, once the AWS service *by* may assume it."""
+        self._access.assume(role, by, context)
+        return self._client(service, Config(), self._principals.session(role, by.partition(".")[0]))
 
     def _put_events(self, entries: list[dict[str, Any]]) -> None:
         """Put the local RDS's events on the default bus."""

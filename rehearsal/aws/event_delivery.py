@@ -249,6 +249,16 @@ def scheduled_input(template: str, schedule_arn: str, execution_id: str, at: str
     return template
 
 
+def allowing_none(validate: Callable[[str], None]) -> Callable[[str], None]:
+    """Wrap ministack's check of a queue's RedrivePolicy, which "" takes away in SQS."""
+
+    def checked(policy: str) -> None:
+        if policy:
+            validate(policy)
+
+    return checked
+
+
 def _schedule_group(schedule: Mapping[str, Any]) -> str:
     """Return the ARN Scheduler gives as its source: "Confused deputy prevention", its guide."""
     return re.sub(r":schedule/([^/]+)/.*", r":schedule-group/\1", str(schedule.get("Arn", "")))

@@ -8,7 +8,7 @@ listed; `requirements` returns None for the rest, and the guard refuses it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -78,6 +78,7 @@ class Actions:
         self._encryptions = encryptions
         self._services: dict[str, Callable[[Request], list[Requirement] | None]] = {
             "events": self._events,
+            "firehose": self._firehose,
             "kms": self._kms,
             "lambda": self._lambda,
             "logs": self._logs,
@@ -223,10 +224,14 @@ class Actions:
         named = [
             self._arn("rds", f"{kind}:{form[member]}") for member, kind in types if member in form
         ]
-        return [
+        needs = [
             Requirement(f"rds:{request.operation}", arn)
             for arn in named or [self._arn("rds", f"{types[0][1]}:*")]
         ]
+        if request.operation == "AddRoleToDBCluster":
+            passed = {"iam:PassedToService": "rds.amazonaws.com"}
+            needs.append(Requirement("iam:PassRole", form.get("RoleArn", "*"), passed))
+        return needs
 
     def _start_export(self, form: Mapping[str, str]) -> list[Requirement]:
         key = self._principals.key(form.get("KmsKeyId", ""))
@@ -314,6 +319,20 @@ class Actions:
             arn += f":{request.query['Qualifier'][0]}"
         return [Requirement("lambda:InvokeFunction", arn)]
 
+    def _firehose(self, request: Request) -> list[Requirement] | None:
+        operation, asked = request.operation, request.json
+        if operation == "ListDeliveryStreams":
+            return [Requirement("firehose:ListDeliveryStreams", "*")]
+        if operation not in _FIREHOSE_OPERATIONS:
+            return None
+        stream = self._arn("firehose", f"deliverystream/{asked.get('DeliveryStreamName', '*')}")
+        needs = [Requirement(f"firehose:{operation}", stream)]
+        if operation == "CreateDeliveryStream" and asked.get("Tags"):
+            needs.append(Requirement("firehose:TagDeliveryStream", stream))
+        passed = {"iam:PassedToService": "firehose.amazonaws.com"}
+        roles = dict.fromkeys(_roles_within(asked))
+        return [*needs, *(Requirement("iam:PassRole", role, passed) for role in roles)]
+
     def _logs(self, request: Request) -> list[Requirement] | None:
         if request.operation not in _LOGS_OPERATIONS:
             return None
@@ -355,6 +374,21 @@ _RDS_RESOURCES = {
     "DescribeDBSnapshots": (("DBSnapshotIdentifier", "snapshot"), ("DBInstanceIdentifier", "db")),
     "DescribeDBClusters": (("DBClusterIdentifier", "cluster"),),
     "DescribeDBInstances": (("DBInstanceIdentifier", "db"),),
+    "ModifyDBCluster": (("DBClusterIdentifier", "cluster"),),
+    "AddRoleToDBCluster": (("DBClusterIdentifier", "cluster"),),
+    "RemoveRoleFromDBCluster": (("DBClusterIdentifier", "cluster"),),
+    "DescribeDBSubnetGroups": (("DBSubnetGroupName", "subgrp"),),
+    **dict.fromkeys(
+        (
+            "CreateDBClusterParameterGroup",
+            "DeleteDBClusterParameterGroup",
+            "DescribeDBClusterParameterGroups",
+            "DescribeDBClusterParameters",
+            "ModifyDBClusterParameterGroup",
+            "ResetDBClusterParameterGroup",
+        ),
+        (("DBClusterParameterGroupName", "cluster-pg"),),
+    ),
 }
 _SQS_OPERATIONS = frozenset(
     {
@@ -370,7 +404,29 @@ _STATES_OPERATIONS = {
     "GetExecutionHistory": "executionArn",
     "StopExecution": "executionArn",
 }
+_FIREHOSE_OPERATIONS = frozenset(
+    {
+        *("CreateDeliveryStream", "DeleteDeliveryStream", "DescribeDeliveryStream"),
+        *("UpdateDestination", "TagDeliveryStream", "UntagDeliveryStream"),
+        *("ListTagsForDeliveryStream", "StartDeliveryStreamEncryption"),
+        *("StopDeliveryStreamEncryption", "PutRecord", "PutRecordBatch"),
+    }
+)
 _LOGS_OPERATIONS = frozenset({"CreateLogGroup", "CreateLogStream", "PutLogEvents"})
+
+
+def _roles_within(settings: Any) -> Iterator[str]:
+    """Yield the roles that settings of a delivery stream hand to Firehose."""
+    if isinstance(settings, list):
+        for entry in settings:
+            yield from _roles_within(entry)
+    if isinstance(settings, dict):
+        if "RoleARN" in settings:
+            yield str(settings["RoleARN"])
+        if settings.get("ParameterName") == "RoleArn":
+            yield str(settings.get("ParameterValue"))
+        for value in settings.values():
+            yield from _roles_within(value)
 
 
 def _deleted_keys(body: bytes) -> list[str]:

@@ -1,4 +1,4 @@
-"""The environment of a Lambda function's process.
+"""The processes of Lambda functions: their environment, and how one is asked and ended.
 
 A function finds what it finds in AWS: temporary credentials of its own role, its own variables, and
 of Python packages only those in its archive plus the runtime's boto3. The host's settings, its
@@ -11,21 +11,26 @@ import contextlib
 import importlib.util
 import json
 import os
+import queue
 import re
+import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rehearsal.aws.lambda_process import END_OF_LOG
 from rehearsal.aws.principals import Credentials
 
 RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 """What the managed Python runtimes bring along."""
 
-# Runs ministack's worker script with the runtime's packages last on the path, as in AWS, where the
-# function's own come first.
+# Runs `lambda_process` with the runtime's packages last on the path: as in AWS, the function's
+# own come first.
 _LAUNCHER = """
 import runpy, sys
 sys.path.append(sys.argv.pop(1))
@@ -39,11 +44,8 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_
 # What Lambda itself tells a process, as ministack writes it.
 _SET_BY_LAMBDA = re.compile("AWS_(DEFAULT_)?REGION$|AWS_LAMBDA_|_LAMBDA_|LAMBDA_TASK_ROOT$")
 
-# The worker names the exception's class beside its text; AWS reports it as errorType.
-SCRIPT_ERROR = '"error": str(e), "trace": traceback.format_exc()'
-SCRIPT_ERROR_WITH_TYPE = (
-    '"error": str(e), "type": type(e).__name__, "trace": traceback.format_exc()'
-)
+# How ministack's Worker tells that a process did not become ready.
+_INIT_FAILED, _EXITED = "Worker init failed: ", "Worker process exited immediately"
 
 RoleCredentials = Callable[[str, str], Credentials]
 
@@ -65,18 +67,23 @@ class Processes:
         self._credentials = credentials
         self._endpoint = endpoint
         self._extra = extra
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: set[subprocess.Popen[str]] = set()
         self._packages = tempfile.TemporaryDirectory(prefix="local-aws-runtime-")
         _link_packages(Path(self._packages.name))
 
     def close(self) -> None:
         """End every process started here and remove the runtime's packages."""
-        for process in self._started:
+        for process in tuple(self._started):
             process.terminate()
-        for process in self._started:
-            _reap(process)
-        self._started.clear()
+        for process in tuple(self._started):
+            self.end(process)
         self._packages.cleanup()
+
+    def end(self, process: subprocess.Popen[str]) -> None:
+        """End a process started here and close its pipes."""
+        process.terminate()
+        _reap(process)
+        self._started.discard(process)
 
     def Popen(self, command: list[str], *, env: Mapping[str, str], **options: Any) -> Any:
         """Start a worker as `subprocess.Popen` does, in the function's environment."""
@@ -84,10 +91,11 @@ class Processes:
         if not script.endswith(".py"):
             raise RuntimeError(f"{script}: only Python functions can be played")
         isolated = [binary, "-I", "-S", "-c", _LAUNCHER, self._packages.name, script]
+        options |= {"encoding": "utf-8", "errors": "replace"}
         process: subprocess.Popen[str] = subprocess.Popen(
             isolated, env=self._environment(env), **options
         )
-        self._started.append(process)
+        self._started.add(process)
         return process
 
     def _environment(self, proposed: Mapping[str, str]) -> dict[str, str]:
@@ -134,56 +142,152 @@ def _link_packages(directory: Path) -> None:
         (directory / source.name).symlink_to(source)
 
 
-class LastError(threading.local):
-    """The last failure of a worker on this thread, as the worker told it."""
+@dataclass(frozen=True)
+class Answer:
+    """How an invocation ended: `ok`, `error`, `exit` (the process ended) or `timeout`.
 
-    response: Mapping[str, Any] | None = None
-
-
-def with_aws_answer(execute: Callable[..., Any], last_error: LastError) -> Callable[..., Any]:
-    """Wrap ministack's warm execution so that the answer's body is what AWS returns.
-
-    ministack calls every error Runtime.HandlerError (`remember_error` keeps what the worker told)
-    and sends text that a function returns without the quotes of JSON.
+    `body` is what the function returned or Lambda's JSON of its error, as it came; `log` what it
+    printed.
     """
 
-    def wrapped(function: Any, event: Any) -> Any:
-        last_error.response = None
-        result = execute(function, event)
-        told = last_error.response
-        if isinstance(result, dict) and result.get("error") and told:
-            result["body"] = _error_body(told)
-        elif isinstance(result, dict) and isinstance(result.get("body"), str):
-            result["body"] = json.dumps(result["body"])
-        return result
-
-    return wrapped
+    status: str
+    body: bytes
+    log: str
 
 
-def remember_error(
-    invoke: Callable[..., Any], last_error: LastError
-) -> Callable[..., dict[str, Any]]:
-    """Wrap `Worker.invoke` so that `with_aws_answer` learns of the worker's own answer."""
+class StartError(Exception):
+    """A function's process cannot be started; `body` is Lambda's JSON of the error."""
 
-    def wrapped(worker: Any, event: Any, request_id: str) -> dict[str, Any]:
-        response: dict[str, Any] = invoke(worker, event, request_id)
-        if response.get("status") == "error":
-            last_error.response = {**response, "requestId": request_id}
-        return response
-
-    return wrapped
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__(str(body["errorMessage"]))
+        self.body = body
 
 
-def _error_body(told: Mapping[str, Any]) -> dict[str, Any]:
-    message = str(told.get("error", ""))
-    if "timed out after" in message:
-        return {"errorMessage": f"{told['requestId']} {message}", "errorType": "Sandbox.Timedout"}
-    if "type" not in told:
-        return {"errorMessage": message, "errorType": "Runtime.ExitError"}
-    trace = str(told.get("trace", "")).splitlines()[1:-1]
-    return {
-        "errorMessage": message,
-        "errorType": told["type"],
-        "requestId": told["requestId"],
-        "stackTrace": [f"{line}\n" for line in trace],
-    }
+class FunctionProcess:
+    """One process of a function, started by ministack's Worker, for one invocation at a time."""
+
+    def __init__(self, worker: Any, processes: Processes, revision: str) -> None:
+        """Start the process; StartError where the handler cannot be had."""
+        self.revision = revision
+        self._worker = worker
+        self._processes = processes
+        try:
+            worker._spawn()
+        except Exception as error:
+            self.close()
+            raise StartError(_start_error(error)) from error
+        self._process: subprocess.Popen[Any] = worker._proc
+        self.is_usable = True
+
+    def invoke(
+        self, payload: bytes, request: Mapping[str, Any], timeout: float, crash_after: float | None
+    ) -> Answer:
+        """Have the handler work on *payload*; *request* has the `id` and the `arn` asked for.
+
+        The process is killed after *timeout* seconds and, where *crash_after* is given, so many
+        seconds after the handler began, at the latest when it ends: its answer is then lost.
+        """
+        header = {**request, "bytes": len(payload), "deadline": time.time() + timeout}
+        answer = None
+        with self._killed_after(timeout) as timed_out:
+            if self._send(json.dumps(header).encode() + b"\n" + payload) and self._receive():
+                if crash_after is None:
+                    answer = self._receive()
+                else:
+                    with self._killed_after(crash_after):
+                        self._receive()
+                    self._process.kill()
+        self.is_usable = answer is not None and not timed_out.is_set()
+        if answer is not None:
+            return Answer(*answer, self._log(request["id"]))
+        if timed_out.is_set():
+            text, status = f"Task timed out after {timeout:.2f} seconds", "timeout"
+            body = {"errorType": "Sandbox.Timedout"}
+        else:
+            text, status = _how_it_ended(self._process.wait()), "exit"
+            body = {"errorType": "Runtime.ExitError"}
+        body["errorMessage"] = f"RequestId: {request['id']} Error: {text}"
+        log = f"{self._log(None)}\n{body['errorMessage']}"
+        return Answer(status, json.dumps(body).encode(), log)
+
+    def close(self) -> None:
+        """End the process and remove its files."""
+        self.is_usable = False
+        process, reader = self._worker._proc, self._worker._stderr_thread
+        if process is not None:
+            process.kill()
+            process.wait()
+            if reader is not None:
+                reader.join(timeout=1)
+            self._processes.end(process)
+        self._worker.kill()
+
+    @contextlib.contextmanager
+    def _killed_after(self, seconds: float) -> Iterator[threading.Event]:
+        killed = threading.Event()
+
+        def kill() -> None:
+            killed.set()
+            self._process.kill()
+
+        timer = threading.Timer(seconds, kill)
+        timer.name = f"{self._worker.func_name}-deadline"
+        timer.daemon = True
+        timer.start()
+        try:
+            yield killed
+        finally:
+            timer.cancel()
+            timer.join()
+
+    def _send(self, data: bytes) -> bool:
+        """Write to the process; False where it has ended."""
+        pipe = self._process.stdin
+        try:
+            pipe.buffer.write(data)  # type: ignore[union-attr]  # opened as text, by ministack
+            pipe.buffer.flush()  # type: ignore[union-attr]
+        except OSError:
+            return False
+        return True
+
+    def _receive(self) -> tuple[str, bytes] | None:
+        """Read the next answer; None where the process has ended."""
+        pipe = self._process.stdout.buffer  # type: ignore[union-attr]
+        header = pipe.readline()
+        if not header.endswith(b"\n"):
+            return None
+        told = json.loads(header)
+        body = pipe.read(told["bytes"])
+        return (told["status"], body) if len(body) == told["bytes"] else None
+
+    def _log(self, request_id: str | None) -> str:
+        """Return what was printed, up to the end of that request or of the process."""
+        lines, end = [], f"{END_OF_LOG} {request_id}"
+        if request_id is None:
+            self._worker._stderr_thread.join(timeout=1)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                line = self._worker._stderr_queue.get(timeout=1 if request_id else 0.001)
+                if line.endswith(end):
+                    lines.append(line.removesuffix(end))
+                    break
+                lines.append(line)
+        return "\n".join(lines)
+
+
+def _how_it_ended(code: int) -> str:
+    if code == 0:
+        return "Runtime exited without providing a reason"
+    if code > 0:
+        return f"Runtime exited with error: exit status {code}"
+    text = signal.strsignal(-code) or str(-code)
+    return f"Runtime exited with error: signal: {text.lower()}"
+
+
+def _start_error(error: Exception) -> dict[str, Any]:
+    """Return Lambda's JSON of an error before the first request."""
+    text = str(error)
+    if text.startswith(_INIT_FAILED):
+        return dict(json.loads(text.removeprefix(_INIT_FAILED)))
+    kind = "Runtime.ExitError" if text.startswith(_EXITED) else type(error).__name__
+    return {"errorMessage": text, "errorType": kind}

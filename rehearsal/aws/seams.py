@@ -10,7 +10,7 @@ from typing import Any
 
 SEAMS: dict[tuple[str, str], str] = {
     ("ministack.app", "SERVICE_HANDLERS"): "every service gets the guard; rds, states, events and "
-    "lambda get our answers before ministack's",
+    "lambda get our answers before ministack's, firehose gets no others",
     (
         "ministack.app",
         "_handle_special_data_plane_request",
@@ -24,11 +24,32 @@ SEAMS: dict[tuple[str, str], str] = {
     ("ministack.services.eventbridge", "_apply_input_transformer"): "AWS's quoting of placeholders",
     ("ministack.core.lambda_runtime", "subprocess"): "functions run in their own environment, with "
     "credentials of their role",
-    ("ministack.core.lambda_runtime", "_PYTHON_WORKER_SCRIPT"): "the worker tells an exception's "
-    "class",
-    ("ministack.core.lambda_runtime.Worker", "invoke"): "what the worker told is remembered",
-    ("ministack.services.lambda_svc", "_execute_function_warm"): "answers have the body AWS gives "
-    "them, errors their class and trace",
+    ("ministack.core.lambda_runtime", "_PYTHON_WORKER_SCRIPT"): "a function's process runs our "
+    "runtime (`lambda_process`)",
+    ("ministack.core.lambda_runtime.Worker", "_spawn"): "starts a process for us",
+    ("ministack.services.lambda_svc", "_execute_function_warm"): "functions run in as many "
+    "processes as they have invocations, and their errors are Lambda's",
+    ("ministack.services.lambda_svc", "invalidate_worker"): "an update ends what waits of a "
+    "function",
+    ("ministack.services.lambda_svc", "_resolve_layer_zip"): "functions keep deleted layers",
+    ("ministack.services.lambda_svc", "_delete_layer_version"): "deleted layers are remembered",
+    ("ministack.services.lambda_svc", "_create_esm"): "mappings are ours, and so is what reads for "
+    "them",
+    ("ministack.services.lambda_svc", "_get_esm"): "as above",
+    ("ministack.services.lambda_svc", "_update_esm"): "as above",
+    ("ministack.services.lambda_svc", "_delete_esm"): "as above",
+    ("ministack.services.lambda_svc", "_list_esms"): "as above",
+    ("ministack.services.sqs", "_validate_redrive_policy"): "a redrive policy can be taken away",
+    ("ministack.services.s3", "_fire_s3_event_async"): "events follow their request",
+    ("ministack.services.eventbridge", "_dispatch_event"): "events of S3 have S3's form",
+    ("ministack.services.dynamodb", "_build_change_record"): "stream records are DynamoDB's",
+    ("ministack.services.dynamodb", "_emit_stream_event"): "a write that changes nothing leaves no "
+    "record",
+    ("ministack.services.dynamodb", "_update_counts"): "a write costs the same in a large table",
+    ("ministack.services.dynamodb", "_next_stream_seq"): "numbers only grow",
+    ("ministack.services.ec2", "parse_qs"): "a description that is emptied is not one left out",
+    ("ministack.services.ec2", "_parse_ip_permissions"): "rules keep their prefix list",
+    ("ministack.services.ec2", "_sg_rule_xml"): "rules tell their prefix list",
 }
 """(object, attribute) -> what is changed there and why."""
 

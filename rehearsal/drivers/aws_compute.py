@@ -9,7 +9,14 @@ from typing import Any
 
 import pulumi
 
-from rehearsal.drivers.aws_shapes import Names, as_read, fields, properties, same_document
+from rehearsal.drivers.aws_shapes import (
+    Names,
+    as_read,
+    fields,
+    properties,
+    same_document,
+    same_set,
+)
 from rehearsal.drivers.registry import (
     Clouds,
     Created,
@@ -136,6 +143,12 @@ _FUNCTION: Names = {
     "timeout": "Timeout",
     "memorySize": "MemorySize",
     "environment": ("Environment", {"variables": "Variables"}),
+    "layers": "Layers",
+    "vpcConfig": (
+        "VpcConfig",
+        {"subnetIds": "SubnetIds", "securityGroupIds": "SecurityGroupIds"},
+    ),
+    "deadLetterConfig": ("DeadLetterConfig", {"targetArn": "TargetArn"}),
     "tracingConfig": ("TracingConfig", {"mode": "Mode"}),
     "loggingConfig": (
         "LoggingConfig",
@@ -158,6 +171,10 @@ def _function_defaults(name: str) -> dict[str, Any]:
         "memorySize": 128,
         "architectures": ["x86_64"],
         "environment": {"variables": {}},
+        "layers": [],
+        "vpcConfig": {"subnetIds": [], "securityGroupIds": []},
+        "deadLetterConfig": {"targetArn": ""},
+        "reservedConcurrentExecutions": -1,
         "tracingConfig": {"mode": "PassThrough"},
         "loggingConfig": {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}"},
         "tags": {},
@@ -176,22 +193,26 @@ class Function(Driver):
     token = "aws:lambda/function:Function"  # noqa: S105
     required = "name code handler runtime role"
     optional = (
-        "description timeout memorySize architectures environment tracingConfig loggingConfig "
-        "sourceCodeHash tags region"
+        "description timeout memorySize architectures environment layers vpcConfig "
+        "deadLetterConfig reservedConcurrentExecutions tracingConfig loggingConfig sourceCodeHash "
+        "tags region"
     )
     replace_on = "name region"
     autonamed = "name"
 
     def create(self, clouds: Clouds, inputs: Inputs) -> Created:
-        """Make the function."""
+        """Make the function; the concurrency it may have has a call of its own."""
         given = {**_function_defaults(inputs["name"]), **inputs}
-        created = clouds.aws.client("lambda").create_function(
+        functions = clouds.aws.client("lambda")
+        created = functions.create_function(
             FunctionName=inputs["name"],
             Code={"ZipFile": archive_bytes(inputs["code"])},
             Architectures=given["architectures"],
             Tags=given["tags"],
             **fields(_FUNCTION, given),
         )
+        if given["reservedConcurrentExecutions"] >= 0:
+            _reserve(functions, inputs["name"], given)
         return Created(inputs["name"], self._outputs(inputs, created))
 
     def read(self, clouds: Clouds, identifier: str, known: Inputs) -> Outputs | None:
@@ -202,8 +223,19 @@ class Function(Driver):
         if answer is None:
             return None
         configuration = answer["Configuration"]
-        seen = {**properties(_FUNCTION_TOLD, configuration), "tags": answer.get("Tags", {})}
-        told = as_read(known, (*_FUNCTION_TOLD, "tags"), seen, _function_defaults(identifier))
+        concurrency = answer.get("Concurrency", {}).get("ReservedConcurrentExecutions", -1)
+        seen = {
+            **properties(_FUNCTION_TOLD, configuration),
+            "layers": [layer["Arn"] for layer in configuration.get("Layers", [])],
+            "reservedConcurrentExecutions": concurrency,
+            "tags": answer.get("Tags", {}),
+        }
+        for key in ("subnetIds", "securityGroupIds"):
+            if "vpcConfig" in seen:
+                before = (known.get("vpcConfig") or {}).get(key)
+                seen["vpcConfig"][key] = same_set(before, seen["vpcConfig"][key])
+        kinds = (*_FUNCTION_TOLD, "reservedConcurrentExecutions", "tags")
+        told = as_read(known, kinds, seen, _function_defaults(identifier))
         return self._outputs(told, configuration)
 
     def update(self, clouds: Clouds, identifier: str, inputs: Inputs, known: Inputs) -> Outputs:
@@ -218,6 +250,8 @@ class Function(Driver):
             configuration = functions.update_function_code(
                 FunctionName=identifier, ZipFile=code, Architectures=given["architectures"]
             )
+        if known.get("reservedConcurrentExecutions") != inputs.get("reservedConcurrentExecutions"):
+            _reserve(functions, identifier, given)
         arn = configuration["FunctionArn"]
         change_tags(
             known.get("tags", {}),
@@ -252,8 +286,17 @@ class Function(Driver):
         }
 
 
+def _reserve(functions: Any, name: str, inputs: Inputs) -> None:
+    """Reserve concurrency for a function; -1 reserves none."""
+    reserved = int(inputs["reservedConcurrentExecutions"])
+    if reserved < 0:
+        functions.delete_function_concurrency(FunctionName=name)
+    else:
+        functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
+
+
 # How the engine marks an archive among plain values: pulumi's sdk/go/common/resource/sig.
-_SIGNATURE, _ARCHIVE = "4dabf18193072939515e22adb298388d", "0def7320c3a5731c473e5ecbe6d01bc7"
+SIGNATURE, ARCHIVE = "4dabf18193072939515e22adb298388d", "0def7320c3a5731c473e5ecbe6d01bc7"
 
 
 def archive_bytes(code: Any) -> bytes:
@@ -269,6 +312,6 @@ def archive_bytes(code: Any) -> bytes:
 def _archive_path(code: Any) -> Path | None:
     if isinstance(code, pulumi.FileArchive):
         return Path(code.path)
-    if isinstance(code, dict) and code.get(_SIGNATURE) == _ARCHIVE and code.get("path"):
+    if isinstance(code, dict) and code.get(SIGNATURE) == ARCHIVE and code.get("path"):
         return Path(code["path"])
     return None

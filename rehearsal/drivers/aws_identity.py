@@ -280,12 +280,23 @@ def _cluster(clouds: Clouds, arguments: Inputs) -> Outputs:
     found = clouds.aws.client("rds").describe_db_clusters(DBClusterIdentifier=name)["DBClusters"]
     if not found:
         raise DriverError(f"no cluster {name}")
+    cluster = found[0]
+    groups = cluster.get("VpcSecurityGroups", [])
     return {
         "id": name,
         "clusterIdentifier": name,
-        "arn": found[0]["DBClusterArn"],
-        "engine": found[0]["Engine"],
-        "engineMode": found[0].get("EngineMode", "provisioned"),
+        "arn": cluster["DBClusterArn"],
+        "clusterResourceId": cluster["DbClusterResourceId"],
+        "engine": cluster["Engine"],
+        "engineMode": cluster.get("EngineMode", "provisioned"),
+        "engineVersion": cluster["EngineVersion"],
+        "endpoint": cluster["Endpoint"],
+        "port": cluster["Port"],
+        "dbClusterParameterGroupName": cluster.get("DBClusterParameterGroup", ""),
+        "dbSubnetGroupName": cluster.get("DBSubnetGroup", ""),
+        "iamDatabaseAuthenticationEnabled": cluster.get("IAMDatabaseAuthenticationEnabled", False),
+        "iamRoles": [role["RoleArn"] for role in cluster.get("AssociatedRoles", [])],
+        "vpcSecurityGroupIds": [group["VpcSecurityGroupId"] for group in groups],
     }
 
 

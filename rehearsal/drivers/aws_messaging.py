@@ -17,7 +17,13 @@ _QUEUE: dict[str, tuple[str, Any]] = {
     "sqsManagedSseEnabled": ("SqsManagedSseEnabled", True),
     "visibilityTimeoutSeconds": ("VisibilityTimeout", 30),
 }
-_QUEUE_DEFAULTS = {"tags": {}, **{key: default for key, (_, default) in _QUEUE.items()}}
+# Documents of queues: what they do with messages that fail, and who may send them such.
+_REDRIVE = {"redrivePolicy": "RedrivePolicy", "redriveAllowPolicy": "RedriveAllowPolicy"}
+_QUEUE_DEFAULTS = {
+    "tags": {},
+    **dict.fromkeys(_REDRIVE, ""),
+    **{key: default for key, (_, default) in _QUEUE.items()},
+}
 
 
 @driver
@@ -26,7 +32,7 @@ class Queue(Driver):
 
     token = "aws:sqs/queue:Queue"  # noqa: S105  # a type token
     required = "name"
-    optional = " ".join((*_QUEUE, "tags", "region"))
+    optional = " ".join((*_QUEUE, *_REDRIVE, "tags", "region"))
     replace_on = "name region"
     autonamed = "name"
 
@@ -34,7 +40,7 @@ class Queue(Driver):
         """Make the queue."""
         url = clouds.aws.client("sqs").create_queue(
             QueueName=inputs["name"],
-            Attributes=self._attributes(inputs),
+            Attributes={key: value for key, value in self._attributes(inputs).items() if value},
             tags=inputs.get("tags", {}),
         )["QueueUrl"]
         return Created(url, self._outputs(clouds, url, inputs))
@@ -51,8 +57,12 @@ class Queue(Driver):
             "name": identifier.rpartition("/")[2],
             "tags": sqs.list_queue_tags(QueueUrl=identifier).get("Tags", {}),
             **self._seen(answer["Attributes"]),
+            **{
+                key: same_document(known.get(key), answer["Attributes"].get(attribute, ""))
+                for key, attribute in _REDRIVE.items()
+            },
         }
-        told = as_read(known, ("name", "tags", *_QUEUE), seen, _QUEUE_DEFAULTS)
+        told = as_read(known, ("name", "tags", *_QUEUE, *_REDRIVE), seen, _QUEUE_DEFAULTS)
         return self._outputs(clouds, identifier, told)
 
     def update(self, clouds: Clouds, identifier: str, inputs: Inputs, known: Inputs) -> Outputs:
@@ -75,7 +85,10 @@ class Queue(Driver):
     def _attributes(inputs: Inputs) -> dict[str, str]:
         given = {**_QUEUE_DEFAULTS, **inputs}
         return {
-            attribute: str(number(given[key])).lower() for key, (attribute, _) in _QUEUE.items()
+            **{attribute: given[key] for key, attribute in _REDRIVE.items()},
+            **{
+                attribute: str(number(given[key])).lower() for key, (attribute, _) in _QUEUE.items()
+            },
         }
 
     @staticmethod

@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from rehearsal.drivers.registry import Clouds, Created, Driver, Inputs, Outputs, driver
+from botocore.exceptions import ClientError
+
+from rehearsal.drivers.registry import (
+    Clouds,
+    Created,
+    Driver,
+    DriverError,
+    Inputs,
+    Outputs,
+    driver,
+    function,
+)
 from rehearsal.drivers.wire import aws_tags, from_aws_tags, known_tags, or_none
 
 _NO_BUCKET = ("NoSuchBucket", "404")
@@ -209,3 +220,19 @@ class BucketObjectv2(Driver):
     @staticmethod
     def _outputs(inputs: Inputs) -> Outputs:
         return {**inputs, "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}"}
+
+
+@function("aws:s3/getBucket:getBucket")
+def _bucket(clouds: Clouds, arguments: Inputs) -> Outputs:
+    name = arguments["bucket"]
+    try:
+        clouds.aws.client("s3").head_bucket(Bucket=name)
+    except ClientError as error:
+        raise DriverError(f"no bucket {name}: {error}") from None
+    return {
+        "id": name,
+        "bucket": name,
+        "arn": f"arn:aws:s3:::{name}",
+        "bucketRegion": clouds.aws.region,
+        "region": clouds.aws.region,
+    }

@@ -1,4 +1,4 @@
-"""Drivers of CloudWatch alarms and log groups."""
+"""Drivers of CloudWatch alarms, log groups and log streams."""
 
 from __future__ import annotations
 
@@ -110,6 +110,52 @@ _ALARM_DEFAULTS: dict[str, Any] = {
     "dimensions": {},
     "tags": {},
 }
+
+
+@driver
+class LogStream(Driver):
+    """A log stream, in which a service writes that does not make one itself."""
+
+    token = "aws:cloudwatch/logStream:LogStream"  # noqa: S105  # a type token
+    required = "name logGroupName"
+    optional = "region"
+    replace_on = "name logGroupName region"
+    autonamed = "name"
+
+    def create(self, clouds: Clouds, inputs: Inputs) -> Created:
+        """Make the stream."""
+        group, name = inputs["logGroupName"], inputs["name"]
+        clouds.aws.client("logs").create_log_stream(logGroupName=group, logStreamName=name)
+        return Created(name, self._outputs(clouds, inputs))
+
+    def read(self, clouds: Clouds, identifier: str, known: Inputs) -> Outputs | None:
+        """Find the stream. Its id does not say in which group: it cannot be imported here."""
+        group, name = known.get("logGroupName"), identifier
+        if group is None:
+            return None
+        answer = or_none(
+            clouds.aws.client("logs").describe_log_streams,
+            _NO_GROUP,
+            logGroupName=group,
+            logStreamNamePrefix=name,
+        )
+        if name not in [each["logStreamName"] for each in (answer or {}).get("logStreams", [])]:
+            return None
+        return self._outputs(clouds, {**known, "name": name, "logGroupName": group})
+
+    def delete(self, clouds: Clouds, identifier: str, known: Inputs) -> None:
+        """Delete the stream."""
+        or_none(
+            clouds.aws.client("logs").delete_log_stream,
+            _NO_GROUP,
+            logGroupName=known["logGroupName"],
+            logStreamName=identifier,
+        )
+
+    @staticmethod
+    def _outputs(clouds: Clouds, inputs: Inputs) -> Outputs:
+        group = _log_group_arn(clouds, inputs["logGroupName"])
+        return {**inputs, "arn": f"{group}:log-stream:{inputs['name']}"}
 
 
 @driver

@@ -93,13 +93,24 @@ def make_role(aws: LocalAws, name: str, service: str, *statements: Mapping[str, 
     return str(role["Role"]["Arn"])
 
 
+# What Lambda needs to connect a function to a VPC.
+INTERFACES = [
+    *("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"),
+    *("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
+    *("ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
+]
+
+
 def make_function(
     aws: LocalAws, name: str, code: str, *statements: Mapping[str, Any], **options: Any
 ) -> str:
     """Make a function with a role of its own; *code* is its module `app`."""
     logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"
     may_log = statement(["logs:CreateLogStream", "logs:PutLogEvents"], logs)
-    role = make_role(aws, f"{name}-function-role", "lambda.amazonaws.com", may_log, *statements)
+    connect = [statement(INTERFACES, "*")] if "VpcConfig" in options else []
+    role = make_role(
+        aws, f"{name}-function-role", "lambda.amazonaws.com", may_log, *connect, *statements
+    )
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("app.py", code)

@@ -24,7 +24,6 @@ from botocore.exceptions import ClientError
 from rehearsal.aws.cloud import ACCOUNT, LocalAws
 from rehearsal.aws.emulator import Emulator
 from rehearsal.aws.event_delivery import fill_template
-from rehearsal.aws.lambda_worker import SCRIPT_ERROR
 from rehearsal.aws.principals import UnknownKey
 from rehearsal.aws.seams import SEAMS
 from tests.rehearsal.aws.cloud_kit import (
@@ -113,8 +112,6 @@ def test_every_seam_is_where_it_was() -> None:
         found = importlib.import_module(module)
         target = found.Worker if owner or path.endswith(".Worker") else found
         assert hasattr(target, attribute), f"ministack has no {path}.{attribute} any more"
-    runtime = importlib.import_module("ministack.core.lambda_runtime")
-    assert SCRIPT_ERROR in runtime._PYTHON_WORKER_SCRIPT
     app = importlib.import_module("ministack.app")
     assert {"rds", "s3", "states", "events", "lambda", "sts", "kms"} <= set(app.SERVICE_HANDLERS)
 

@@ -104,6 +104,16 @@ def zipped(path: Path, source: str) -> Path:
     return path
 
 
+def layer(clouds: Clouds, name: str) -> str:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("python/one.py", "one = 1")
+    made = clouds.aws.client("lambda").publish_layer_version(
+        LayerName=name, Content={"ZipFile": content.getvalue()}
+    )
+    return str(made["LayerVersionArn"])
+
+
 def digest(path: Path) -> str:
     return base64.b64encode(hashlib.sha256(path.read_bytes()).digest()).decode()
 
@@ -121,6 +131,10 @@ def function_life(clouds: Clouds, folder: Path) -> Life:
     first = zipped(folder / "first.zip", "def handler(event, context): return 1")
     second = zipped(folder / "second.zip", "def handler(event, context): return 2")
     other = a_role(clouds, "life-function-2", "lambda.amazonaws.com")
+    interfaces = {"Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+    clouds.aws.client("iam").put_role_policy(
+        RoleName="life-function-2", PolicyName="vpc", PolicyDocument=json.dumps(interfaces)
+    )
     return Life(
         FUNCTION,
         {
@@ -147,6 +161,12 @@ def function_life(clouds: Clouds, folder: Path) -> Life:
             {"loggingConfig": {"logFormat": "JSON"}, "tracingConfig": None},
             {"loggingConfig": None, "description": None, "timeout": None, "memorySize": None},
             {"environment": None},
+            {"layers": [layer(clouds, "life-one"), layer(clouds, "life-two")]},
+            {"vpcConfig": {"subnetIds": ["subnet-2", "subnet-1"], "securityGroupIds": ["sg-1"]}},
+            {"reservedConcurrentExecutions": 5},
+            {"layers": None, "reservedConcurrentExecutions": 0},
+            {"deadLetterConfig": {"targetArn": "arn:aws:sqs:eu-west-1:111122223333:dead"}},
+            {"vpcConfig": None, "reservedConcurrentExecutions": None, "deadLetterConfig": None},
             {"tags": {"team": "web", "stage": "stg"}},
             {"tags": None},
         ],

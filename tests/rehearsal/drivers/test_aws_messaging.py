@@ -32,6 +32,19 @@ def a_queue(name: str):
     return make
 
 
+ALLOW = json.dumps({"redrivePermission": "denyAll"}, indent=1)
+
+
+def redrive(times: int) -> str:
+    dead = f"arn:aws:sqs:{REGION}:{ACCOUNT}:life-dead"
+    return json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": times}, indent=1)
+
+
+def a_dead_letter_queue(clouds: Clouds) -> dict[str, str]:
+    clouds.aws.client("sqs").create_queue(QueueName="life-dead")
+    return {}
+
+
 def a_topic(name: str, called: str):
     def make(clouds: Clouds) -> dict[str, str]:
         return {called: clouds.aws.client("sns").create_topic(Name=name)["TopicArn"]}
@@ -66,9 +79,14 @@ LIVES = [
             {"visibilityTimeoutSeconds": 90.0},
             {"messageRetentionSeconds": None, "visibilityTimeoutSeconds": 0},
             {"visibilityTimeoutSeconds": None, "sqsManagedSseEnabled": None},
+            {"redrivePolicy": redrive(5)},
+            {"redrivePolicy": redrive(20), "redriveAllowPolicy": ALLOW},
+            {"redrivePolicy": None},
+            {"redriveAllowPolicy": None},
             {"tags": {"team": "web", "stage": "stg"}},
             {"tags": None},
         ],
+        before=a_dead_letter_queue,
         by_hand=lambda clouds, url: clouds.aws.client("sqs").set_queue_attributes(
             QueueUrl=url, Attributes={"VisibilityTimeout": "7", "SqsManagedSseEnabled": "false"}
         ),

@@ -135,3 +135,11 @@ def test_a_bucket_that_holds_objects_is_deleted_by_force_alone(clouds: Clouds) -
     forced = {**created.outputs, "forceDestroy": True}
     drivers.delete(clouds, token, "it", "life-full", forced)
     assert drivers.read(clouds, token, "it", "life-full", forced) is None
+
+
+def test_a_bucket_that_is_there_is_found_and_another_is_not(clouds: Clouds) -> None:
+    a_bucket("theirs")(clouds)
+    token = "aws:s3/getBucket:getBucket"
+    assert drivers.invoke(clouds, token, {"bucket": "theirs"})["arn"] == "arn:aws:s3:::theirs"
+    with pytest.raises(drivers.DriverError, match="no bucket nobodys"):
+        drivers.invoke(clouds, token, {"bucket": "nobodys"})

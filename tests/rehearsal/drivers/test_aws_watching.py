@@ -26,6 +26,11 @@ def other_threshold(clouds: Clouds, name: str) -> None:
     )
 
 
+def its_group(clouds: Clouds) -> dict[str, str]:
+    clouds.aws.client("logs").create_log_group(logGroupName="/aws/kinesisfirehose/life")
+    return {"logGroupName": "/aws/kinesisfirehose/life"}
+
+
 LIVES = [
     Life(
         GROUP,
@@ -88,6 +93,7 @@ LIVES = [
             "metricName": "ExecutionsFailed",
         },
     ),
+    Life("aws:cloudwatch/logStream:LogStream", {"name": "Life"}, before=its_group, imported=False),
 ]
 
 

@@ -14,7 +14,7 @@ from pulumi import _types
 from rehearsal import drivers
 from rehearsal.drivers import registry
 from settings import load
-from tests.components.stacks import ROOT, config, run_program
+from tests.components.stacks import ROOT, config, databases_of, run_program
 from tests.rehearsal.playing import config_of
 
 # Nothing may be asked of a cloud before an unknown type or property is refused.
@@ -38,11 +38,8 @@ VARIANTS: dict[str, dict[str, str]] = {
 def registered(variant: str) -> list[Any]:
     """Return what the program asks both clouds for."""
     stack = variant if variant in ("local", "stg", "prod") else "stg"
-    engines = {"mysql": "aurora-mysql", "postgresql": "aurora-postgresql"}
-    sources = load(stack, VARIANTS[variant], ROOT).snapshot.sources
-    recording = run_program(
-        VARIANTS[variant], stack=stack, databases={s.name: engines[s.engine] for s in sources}
-    )
+    databases = databases_of(load(stack, VARIANTS[variant], ROOT))
+    recording = run_program(VARIANTS[variant], stack=stack, databases=databases)
     found = [r for r in recording.resources if r.type.partition(":")[0] in ("aws", "gcp")]
     assert len(found) > 50
     return found
