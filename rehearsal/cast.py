@@ -10,6 +10,7 @@ from typing import Any, Literal
 from rehearsal import sample, stack_file
 from rehearsal.aws.sources import Source, SourceError, Table
 from rehearsal.errors import BadInput
+from rehearsal.replication import surroundings
 from rehearsal.stack_file import Config
 
 Engine = Literal["mysql", "postgresql"]
@@ -43,7 +44,7 @@ def of_stack(
 
     The sample is made in *folder*. Raises BadInput for a stack or a source that will not do.
     """
-    config = stack_file.load(project, stack)
+    config = surroundings.with_certificates(stack_file.load(project, stack), project)
     if source is not None:
         return from_url(config, source, engine)
     return from_sample(config, engine, project, folder)

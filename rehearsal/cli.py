@@ -10,10 +10,10 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -21,11 +21,16 @@ from rehearsal import cast, faults, kept, kept_stack, ports, report, scenario, s
 from rehearsal.errors import BadInput, RehearsalFailed
 from rehearsal.outcome import Outcome, Problem
 from rehearsal.progress import Progress
+from rehearsal.replication import scenario as replication
+from rehearsal.replication.outcome import ReplicationOutcome
 
 GOOD, PROBLEM, BAD_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 _PROJECT = Path(__file__).resolve().parent.parent
 _DATABASE = "bigquery.duckdb"
+_CHANGES, _MOST_CHANGES = 5_000, 1_000_000
+
+SomeOutcome = TypeVar("SomeOutcome", Outcome, ReplicationOutcome)
 
 _ABOUT = """\
 Rehearses data-ferry on this machine: deploys the very program that `pulumi up` deploys, to a local
@@ -40,12 +45,19 @@ examples:
   python -m rehearsal run --source postgresql+psycopg://me@localhost/ledger --json out.json
   python -m rehearsal run --fault table-skipped:shop.users
       what it looks like when RDS leaves a table out
+  python -m rehearsal run --route replication --changes 20000 --fault everything
+      DynamoDB to Aurora, while functions die, deliveries come twice and the database crashes
   python -m rehearsal deploy
       the same with the real Pulumi engine; leaves everything up until `destroy`
 
 exit status: 0 all well, 1 a problem in the data or the pipeline, 2 bad input"""
 
-_FAULTS = "faults:\n" + "\n".join(f"  {name:<19} {what}" for name, what in faults.FAULTS.items())
+_FAULTS = "\n\n".join(
+    "\n".join(
+        [f"faults of --route {route}:", *(f"  {name:<19} {what}" for name, what in kinds.items())]
+    )
+    for route, kinds in faults.FAULTS.items()
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_source_options(run)
     run.add_argument(
-        "--route", choices=["snapshot"], default="snapshot", help="default: %(default)s"
+        "--route", choices=list(faults.FAULTS), default="snapshot", help="default: %(default)s"
     )
     run.add_argument("--json", type=Path, metavar="F", help="write the outcome for scripts")
     run.add_argument("--html", type=Path, metavar="F", help="write the outcome as a page")
@@ -106,6 +118,16 @@ def _parser() -> argparse.ArgumentParser:
         "--fault",
         metavar="NAME[:TABLE]",
         help="play one of the faults listed below; TABLE is its victim, else the first",
+    )
+    traffic = run.add_argument_group("--route replication")
+    traffic.add_argument(
+        "--changes",
+        type=_count,
+        metavar="N",
+        help=f"how many page views are written, changed and deleted (default: {_CHANGES:,})",
+    )
+    traffic.add_argument(
+        "--seed", type=int, metavar="N", help="which page views, which faults (default: 0)"
     )
     run.set_defaults(command=_run)
     _add_engine_commands(commands)
@@ -183,34 +205,115 @@ def _add_source_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _count(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if not 1 <= value <= _MOST_CHANGES:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to {_MOST_CHANGES:,}")
+    return value
+
+
 def _run(options: argparse.Namespace, errors: Console) -> int:
-    fault = faults.parse(options.fault)
+    fault = faults.parse(options.fault, options.route)
+    _check_route(options)
     _check_outputs(options)
-    console = report.console()
+    if options.route == "replication":
+        return _run_replication(options, fault, errors)
+    return _run_snapshot(options, fault, errors)
+
+
+def _check_route(options: argparse.Namespace) -> None:
+    """Refuse options of another route, which would do nothing."""
+    foreign = {
+        "snapshot": ("changes", "seed"),
+        "replication": ("source", "engine", "keep"),
+    }[options.route]
+    if lines := [
+        f"--{name}: has no effect with --route {options.route}; leave it out"
+        for name in foreign
+        if getattr(options, name) is not None
+    ]:
+        raise BadInput(lines)
+
+
+def _run_replication(
+    options: argparse.Namespace, fault: faults.FaultChoice | None, errors: Console
+) -> int:
+    how = replication.Play(
+        changes=options.changes or _CHANGES,
+        seed=options.seed or 0,
+        fault=fault.name if fault else None,
+    )
+    with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
+        played = cast.of_stack(_PROJECT, Path(folder), options.stack, None, None)
+
+        def play() -> ReplicationOutcome:
+            return replication.play(
+                _PROJECT, played, options.stack, Path(folder), Progress(errors), how
+            )
+
+        def failed(problem: Problem) -> ReplicationOutcome:
+            return ReplicationOutcome(options.stack, problems=[problem])
+
+        outcome = _played(options, play, failed)
+        _tell(options, outcome, fault, errors)
+    return GOOD if outcome.is_good else PROBLEM
+
+
+def _played(
+    options: argparse.Namespace,
+    play: Callable[[], SomeOutcome],
+    failed: Callable[[Problem], SomeOutcome],
+) -> SomeOutcome:
+    """Return the outcome of a play, or one that says why there is none."""
+    try:
+        return play()
+    except BadInput:
+        raise
+    except Exception as failure:
+        if options.traceback:
+            raise
+        what = " ".join(str(failure).split())
+        if not isinstance(failure, RehearsalFailed):
+            what = f"unexpected {type(failure).__name__}: {what}; see where with --traceback"
+        return failed(Problem("the rehearsal", "failed", what))
+
+
+def _tell(
+    options: argparse.Namespace,
+    outcome: report.Shown,
+    fault: faults.FaultChoice | None,
+    errors: Console,
+) -> None:
+    if fault is not None:
+        what = faults.FAULTS[options.route][fault.name]
+        errors.print(f"The fault played: {fault.name}, {what}.")
+    report.show(outcome, report.console())
+    if options.json is not None:
+        report.write_json(outcome, options.json)
+    if options.html is not None:
+        report.write_html(outcome, options.html)
+
+
+def _run_snapshot(
+    options: argparse.Namespace, fault: faults.FaultChoice | None, errors: Console
+) -> int:
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = cast.of_stack(
             _PROJECT, Path(folder), options.stack, options.source, options.engine
         )
         _check_fault(fault, played)
         database = Path(folder) / _DATABASE
-        try:
-            outcome = scenario.play(
-                _PROJECT, played, options.stack, database, Progress(errors), fault
-            )
-        except BadInput:
-            raise
-        except Exception as failure:
-            if options.traceback:
-                raise
-            what = " ".join(str(failure).split())
-            if not isinstance(failure, RehearsalFailed):
-                what = f"unexpected {type(failure).__name__}: {what}; see where with --traceback"
-            problem = Problem("the rehearsal", "failed", what)
-            outcome = Outcome(options.stack, problems=[problem])
-        if fault is not None:
-            errors.print(f"The fault played: {fault.name}, {faults.FAULTS[fault.name]}.")
-        report.show(outcome, console)
-        _write_outputs(options, outcome, database, errors)
+
+        def play() -> Outcome:
+            return scenario.play(_PROJECT, played, options.stack, database, Progress(errors), fault)
+
+        def failed(problem: Problem) -> Outcome:
+            return Outcome(options.stack, problems=[problem])
+
+        outcome = _played(options, play, failed)
+        _tell(options, outcome, fault, errors)
+        if options.keep is not None:
+            _keep(options.keep, database, errors)
     return GOOD if outcome.is_good else PROBLEM
 
 
@@ -256,18 +359,10 @@ def _folder_problem(path: Path) -> str | None:
     return None
 
 
-def _write_outputs(
-    options: argparse.Namespace, outcome: Outcome, database: Path, errors: Console
-) -> None:
-    if options.json is not None:
-        report.write_json(outcome, options.json)
-    if options.html is not None:
-        report.write_html(outcome, options.html)
-    if options.keep is None:
-        return
-    kept = options.keep / _DATABASE
+def _keep(folder: Path, database: Path, errors: Console) -> None:
+    kept = folder / _DATABASE
     if database.exists():
-        options.keep.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         shutil.move(database, kept)
         errors.print(f"BigQuery's tables are in {kept}", markup=False)
     else:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from html import escape
 from pathlib import Path
+from typing import Any, Protocol
 
-from rich import filesize
 from rich.console import Console, JustifyMethod
 from rich.markup import escape as plain
 from rich.table import Table
 
-from rehearsal.outcome import Outcome, TableOutcome
+from rehearsal.outcome import Problem
+from rehearsal.sheet import Sheet
 
 _LOG_WIDTH = 240
-_COLUMNS = ("source", "table", "in source", "exported", "in BigQuery", "files", "size", "state")
 
 
 def console() -> Console:
@@ -42,27 +42,35 @@ def endpoints(*, aws: str, google: str, account: str, region: str, project: str)
     )
 
 
-def show(outcome: Outcome, console: Console) -> None:
-    """Print the tables, the problems and a last line that says how it went."""
-    # A source of its own in every row helps only where there are several.
-    first = 0 if len({row.source for row in outcome.tables}) > 1 else 1
+class Shown(Protocol):
+    """An outcome of any route."""
+
+    stack: str
+    problems: list[Problem]
+
+    def sheet(self) -> Sheet:
+        """Return what people see of it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what scripts see of it."""
+
+
+def show(outcome: Shown, console: Console) -> None:
+    """Print the table, the notes, the problems and a last line that says how it went."""
+    sheet = outcome.sheet()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _COLUMNS[first:]:
-        name = column in ("source", "table")
+    for column in sheet.columns:
         # Where the terminal is narrow, names are folded; numbers and states stay whole.
-        justify: JustifyMethod = "left" if name or column == "state" else "right"
-        table.add_column(column, justify=justify, no_wrap=not name, overflow="fold")
-    for row in outcome.tables:
-        style = None if row.is_equal and row.state == "SUCCEEDED" else "red"
-        table.add_row(*(plain(cell) for cell in _cells(row)[first:]), style=style)
+        text = column in sheet.texts
+        justify: JustifyMethod = "left" if text else "right"
+        whole = not text or column == "state"
+        table.add_column(column, justify=justify, no_wrap=whole, overflow="fold")
+    for line in sheet.lines:
+        table.add_row(*map(plain, line.cells), style=None if line.is_well else "red")
     console.print()
     console.print(table)
-    for export in outcome.exports:
-        for told in export.tables:
-            for note in told.get("notes", []):
-                console.print(
-                    f"note  {plain(told['name'])}: {plain(note)}", soft_wrap=True, highlight=False
-                )
+    for note in sheet.notes:
+        console.print(f"note  {plain(note)}", soft_wrap=True, highlight=False)
     if outcome.problems:
         console.print()
         for problem in outcome.problems:
@@ -73,22 +81,27 @@ def show(outcome: Outcome, console: Console) -> None:
                 highlight=False,
             )
     console.print()
-    console.print(_last_line(outcome), highlight=False, soft_wrap=True)
+    console.print(sheet.verdict, highlight=False, soft_wrap=True, markup=False)
 
 
-def write_json(outcome: Outcome, path: Path) -> None:
+def write_json(outcome: Shown, path: Path) -> None:
     """Write the outcome for scripts; OSError when *path* cannot be written."""
     path.write_text(json.dumps(outcome.as_json(), indent=2) + "\n")
 
 
-def write_html(outcome: Outcome, path: Path) -> None:
+def write_html(outcome: Shown, path: Path) -> None:
     """Write one self-contained page; OSError when *path* cannot be written."""
+    sheet = outcome.sheet()
+    classes = ["" if column in sheet.texts else " class='number'" for column in sheet.columns]
     rows = "".join(
-        f"<tr class='{'good' if row.is_equal and row.state == 'SUCCEEDED' else 'bad'}'>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row))
+        f"<tr class='{'good' if line.is_well else 'bad'}'>"
+        + "".join(
+            f"<td{c}>{escape(cell)}</td>" for c, cell in zip(classes, line.cells, strict=True)
+        )
         + "</tr>"
-        for row in outcome.tables
+        for line in sheet.lines
     )
+    heads = zip(classes, sheet.columns, strict=True)
     problems = "".join(
         f"<li><b>{escape(p.table)}</b>: {escape(p.kind)}: {escape(p.message)}</li>"
         for p in outcome.problems
@@ -96,42 +109,12 @@ def write_html(outcome: Outcome, path: Path) -> None:
     path.write_text(
         _PAGE.format(
             stack=escape(outcome.stack),
-            verdict=escape(_last_line(outcome)),
-            head="".join(f"<th>{column}</th>" for column in _COLUMNS),
+            verdict=escape(sheet.verdict),
+            head="".join(f"<th{c}>{escape(column)}</th>" for c, column in heads),
             rows=rows,
             problems=f"<h2>Problems</h2><ul>{problems}</ul>" if problems else "",
         )
     )
-
-
-def _cells(row: TableOutcome) -> list[str]:
-    return [
-        row.source,
-        row.name,
-        _number(row.source_rows),
-        _number(row.exported_rows),
-        _number(row.loaded_rows),
-        _number(row.files),
-        filesize.decimal(row.bytes),
-        row.state,
-    ]
-
-
-def _number(value: int | None) -> str:
-    return "-" if value is None else f"{value:,}"
-
-
-def _last_line(outcome: Outcome) -> str:
-    rows = sum(table.loaded_rows or 0 for table in outcome.tables)
-    made = f"{outcome.resources.get('aws', 0)} AWS and {outcome.resources.get('gcp', 0)} Google"
-    total = outcome.seconds.get("total", 0.0)
-    what = f"{len(outcome.tables)} tables, {rows:,} rows, {made} resources, {total:.1f} s"
-    if outcome.is_good:
-        return f"All well: as many rows in source, export and BigQuery, for every table ({what})."
-    if not outcome.problems:
-        return f"Nothing was carried ({what})."
-    count = len(outcome.problems)
-    return f"{count} problem{'s' if count > 1 else ''} ({what})."
 
 
 _PAGE = """<!doctype html>
@@ -141,8 +124,7 @@ body {{ font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70re
        padding: 0 1rem; color: #1c2733; }}
 table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ padding: .4rem .8rem; border-bottom: 1px solid #d7dee5; text-align: left; }}
-th:nth-child(n+3):nth-child(-n+7), td:nth-child(n+3):nth-child(-n+7) {{ text-align: right;
-  font-variant-numeric: tabular-nums; }}
+.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
 tr.bad td {{ background: #fdecea; }}
 </style></head><body>
 <h1>Rehearsal of stack {stack}</h1>

@@ -42,7 +42,7 @@ def play(
     began = time.monotonic()
     package_handlers(project, progress)
     with stage.built(cast, database, fault) as clouds:
-        deployment = _deploy(project, cast, stack, clouds, progress)
+        deployment = deploy_stack(project, cast, stack, clouds, progress)
         outcome = play_day(cast, clouds, deployment, progress, fault)
     outcome.seconds["total"] = time.monotonic() - began
     return outcome
@@ -85,9 +85,10 @@ def package_handlers(project: Path, progress: Progress) -> None:
         raise RehearsalFailed(f"packaging the Lambda functions failed: {' '.join(reason)}")
 
 
-def _deploy(
+def deploy_stack(
     project: Path, cast: Cast, stack: str, clouds: stage.Stage, progress: Progress
 ) -> deploy.Deployment:
+    """Deploy the program in this process, with the packages that `package_handlers` built."""
     config = stack_file.with_option(
         cast.config, stack_file.HANDLERS, path=stack_file.LOCAL_PACKAGES
     )

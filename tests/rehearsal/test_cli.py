@@ -113,7 +113,29 @@ def test_a_server_cannot_be_read_as_the_other_engine(capsys: pytest.CaptureFixtu
 def test_an_unknown_fault_is_told_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = refused(capsys, "run", "--fault", "earthquake")
     assert line.startswith("--fault earthquake: ")
-    assert all(name in line for name in faults.FAULTS)
+    assert all(name in line for name in faults.FAULTS["snapshot"])
+
+
+def test_a_fault_of_another_route_is_told_with_its_route(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (line,) = refused(capsys, "run", "--fault", "poison")
+    assert line.startswith("--fault poison: is a fault of --route replication; ")
+    (line,) = refused(capsys, "run", "--route", "replication", "--fault", "export-failed")
+    assert "is a fault of --route snapshot; " in line
+    assert all(name in line for name in faults.FAULTS["replication"])
+
+
+def test_options_of_another_route_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = refused(capsys, "run", "--route", "replication", "--source", "x", "--keep", "y")
+    assert [line.partition(":")[0] for line in lines] == ["--source", "--keep"]
+    (line,) = refused(capsys, "run", "--changes", "7")
+    assert line == "--changes: has no effect with --route snapshot; leave it out"
+
+
+def test_a_stack_without_the_route_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = refused(capsys, "run", "--route", "replication", "--stack", "stg")
+    assert line.startswith("--route replication: the stack stg has no data-ferry:replication")
 
 
 def test_a_table_for_a_fault_that_takes_none(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +219,7 @@ def test_an_unknown_command_or_option_is_told_with_the_usage(
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", "--stack --source --engine --route --json --html --keep --fault"),
+        ("run", "--stack --source --engine --route --json --html --keep --fault --changes --seed"),
         ("up", "--stack --source --engine"),
         ("deploy", "--stack --source --engine --no-play"),
         ("destroy", "--stack --force"),
@@ -216,8 +238,9 @@ def test_help_names_every_option(
     if command == "run":
         words = " ".join(text.split())
         assert "exit status: 0 all well" in words
+        names = [*faults.SNAPSHOT, *faults.REPLICATION]
         # A name that is cut at its hyphen cannot be copied.
-        assert all(re.search(rf"^  {name} +\S", text, re.MULTILINE) for name in faults.FAULTS)
+        assert all(re.search(rf"^  {name} +\S", text, re.MULTILINE) for name in names)
 
 
 @pytest.mark.parametrize(

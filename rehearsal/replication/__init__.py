@@ -1,0 +1,1 @@
+"""The replication route in rehearsal: traffic on a DynamoDB table, and what of it arrives."""

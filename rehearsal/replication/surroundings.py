@@ -1,0 +1,57 @@
+"""What is there before a stack with the replication route is deployed: its cluster, its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rehearsal import stack_file
+from rehearsal.aws.aurora import certificates
+from rehearsal.aws.cloud import LocalAws
+from rehearsal.replication import flows
+from rehearsal.replication.flows import Flow
+from rehearsal.stack_file import Config
+
+
+def with_certificates(config: Config, project: Path) -> Config:
+    """Return *config* with the local authority's certificate, which is made if it is not there.
+
+    Whatever a stack trusts, the cluster of a rehearsal has a certificate of this authority.
+    """
+    cluster = flows.cluster(config)
+    if cluster is None:
+        return config
+    folder = authority_of(project)
+    file = certificates.authority(folder)
+    trusted = {**cluster, "ca_bundle": file.relative_to(project).as_posix()}
+    return stack_file.with_option(config, flows.REPLICATION, cluster=trusted)
+
+
+def authority_of(project: Path) -> Path:
+    """Return the folder of the local certificate authority: git and the packages leave it alone."""
+    return project / stack_file.LOCAL_PACKAGES
+
+
+def make(aws: LocalAws, config: Config) -> None:
+    """Make what the stack looks up; nothing where it has no such route, or says it wrongly."""
+    cluster = flows.cluster(config)
+    if cluster is None:
+        return
+    aws.rds.register_aurora(str(cluster["identifier"]))
+    for flow in flows.declared_flows(config):
+        if not flow.is_made:
+            _make_table(aws, flow)
+
+
+def _make_table(aws: LocalAws, flow: Flow) -> None:
+    aws.client("dynamodb").create_table(
+        TableName=flow.table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": type_} for name, type_ in flow.key.items()
+        ],
+        KeySchema=[
+            {"AttributeName": name, "KeyType": kind}
+            for name, kind in zip(flow.key, ("HASH", "RANGE"), strict=False)
+        ],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    )

@@ -1,0 +1,99 @@
+"""The replication route as a user plays it: what is written arrives, whatever goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.rehearsal.databases import need_mariadb
+from tests.rehearsal.playing import ROOT, Played, command, config_of, project_with
+
+
+def play(folder: Path, *arguments: str, project: Path = ROOT) -> Played:
+    need_mariadb()
+    outputs = ("--json", str(folder / "out.json"), "--html", str(folder / "out.html"))
+    route = ("run", "--route", "replication")
+    return command(*route, *arguments, *outputs, folder=folder, project=project)
+
+
+def arrived(played: Played) -> dict[str, Any]:
+    """Return the one flow of a rehearsal in which all went well."""
+    assert played.status == 0, played.output + played.errors
+    assert played.json["problems"] == []
+    (flow,) = played.json["flows"]
+    assert flow["differences"] == 0
+    assert flow["items"] == flow["rows"] > 0
+    return dict(flow)
+
+
+def test_what_is_written_is_copied(tmp_path: Path) -> None:
+    played = play(tmp_path, "--changes", "3000", "--seed", "3")
+    flow = arrived(played)
+    assert sum(flow["changes"].values()) == 3000
+    assert all(flow["changes"][kind] for kind in ("inserts", "updates", "deletes"))
+    assert flow["refused"] == {}
+    assert flow["objects"] > 0
+    assert played.json["resources"]["aws"] > 100
+    assert "All well: each copy holds what its table holds" in played.output
+    assert "page-views" in played.html
+
+
+def test_everything_at_once_goes_wrong_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    flow = arrived(played := play(tmp_path, "--changes", "4000", "--fault", "everything"))
+    struck = played.json["faults"]
+    assert struck["rejected"] > 500
+    assert struck["duplicated"] > 100
+    assert struck["reordered"] > 1
+    assert struck["crashed"] >= 1
+    assert flow["changes"]["poison"] == 4
+    assert sum(flow["refused"].values()) == 4
+    assert "The fault played: everything" in played.errors
+
+
+def test_a_cluster_that_its_owner_opens_by_hand(tmp_path: Path) -> None:
+    """With `modify: false` and no parameter group of ours, the owner does all there is to do."""
+    config = config_of("local")
+    route = config["data-ferry:replication"]
+    cluster = {"identifier": "theirs", "user": "loader", "ca_bundle": "any.pem"}
+    flow = {**route["flows"]["page-views"], "create_table": False, "table": "their-views"}
+    config["data-ferry:replication"] = {"cluster": cluster, "flows": {"views": flow}}
+    project = project_with(tmp_path / "project", "theirs", config)
+    played = play(tmp_path, "--stack", "theirs", "--changes", "400", project=project)
+    assert arrived(played)["table"] == "their-views"
+
+
+def test_a_stack_with_the_route_alone(tmp_path: Path) -> None:
+    config = {
+        key: value
+        for key, value in config_of("local").items()
+        if key not in ("data-ferry:snapshot", "data-ferry:bigquery")
+    }
+    project = project_with(tmp_path / "project", "alone", config)
+    played = play(tmp_path, "--stack", "alone", "--changes", "400", project=project)
+    arrived(played)
+    assert played.json["resources"]["gcp"] == 0
+
+
+WRONG: list[tuple[str, dict[str, Any]]] = [
+    ("schema: ", {"schema": {"type": "objekt"}}),
+    ("columns.hits: ", {"columns": {"page_id": "varchar(9)", "session": "json", "hits": "text"}}),
+    ("columns.page: is missing", {"partition_key": {"page": "S"}}),
+]
+
+
+@pytest.mark.parametrize(("place", "changes"), WRONG)
+def test_a_mistake_in_a_flow_is_one_line_and_nothing_is_created(
+    tmp_path: Path, place: str, changes: dict[str, Any]
+) -> None:
+    config = config_of("local")
+    flows = config["data-ferry:replication"]["flows"]
+    flows["page-views"] = {**flows["page-views"], **changes}
+    project = project_with(tmp_path / "project", "wrong", config)
+    played = command("run", "--stack", "wrong", folder=tmp_path, project=project)
+    assert (played.status, played.output) == (2, "")
+    lines = [line for line in played.errors.splitlines() if line.startswith("data-ferry:")]
+    assert any(place in line for line in lines), played.errors
+    assert all("; write  " in line for line in lines)
+    assert "Traceback" not in played.errors
