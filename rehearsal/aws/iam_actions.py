@@ -85,6 +85,7 @@ class Actions:
             "rds": self._rds,
             "s3": self._s3,
             "sns": self._sns,
+            "secretsmanager": self._secretsmanager,
             "sqs": self._sqs,
             "states": self._states,
             "sts": self._sts,
@@ -332,6 +333,16 @@ class Actions:
         passed = {"iam:PassedToService": "firehose.amazonaws.com"}
         roles = dict.fromkeys(_roles_within(asked))
         return [*needs, *(Requirement("iam:PassRole", role, passed) for role in roles)]
+
+    def _secretsmanager(self, request: Request) -> list[Requirement] | None:
+        """Secrets under AWS's own key, which its service may use for whoever may read the secret.
+
+        AWS, "Secret encryption and decryption in AWS Secrets Manager".
+        """
+        secret = str(request.json.get("SecretId", ""))
+        if request.operation != "GetSecretValue" or not secret.startswith("arn:"):
+            return None
+        return [Requirement("secretsmanager:GetSecretValue", secret)]
 
     def _logs(self, request: Request) -> list[Requirement] | None:
         if request.operation not in _LOGS_OPERATIONS:

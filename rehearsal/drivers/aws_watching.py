@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rehearsal.drivers.aws_shapes import Names, as_read, fields, number, properties, same_set
-from rehearsal.drivers.registry import Clouds, Created, Driver, Inputs, Outputs, driver
+from rehearsal.drivers.registry import Clouds, Created, Driver, DriverError, Inputs, Outputs, driver
 from rehearsal.drivers.wire import aws_tags, change_tags, from_aws_tags, or_none
 
 _NO_GROUP = "ResourceNotFoundException"
@@ -129,10 +129,14 @@ class LogStream(Driver):
         return Created(name, self._outputs(clouds, inputs))
 
     def read(self, clouds: Clouds, identifier: str, known: Inputs) -> Outputs | None:
-        """Find the stream. Its id does not say in which group: it cannot be imported here."""
-        group, name = known.get("logGroupName"), identifier
-        if group is None:
-            return None
+        """Find the stream; an import names its group before it: ``group:stream``.
+
+        Source: hashicorp/terraform-provider-aws, internal/service/logs/stream.go.
+        """
+        of, _, name = identifier.rpartition(":")
+        group = known.get("logGroupName", of)
+        if not group:
+            raise DriverError(f"import a log stream as group:stream, not {identifier}")
         answer = or_none(
             clouds.aws.client("logs").describe_log_streams,
             _NO_GROUP,
@@ -149,7 +153,7 @@ class LogStream(Driver):
             clouds.aws.client("logs").delete_log_stream,
             _NO_GROUP,
             logGroupName=known["logGroupName"],
-            logStreamName=identifier,
+            logStreamName=known["name"],
         )
 
     @staticmethod

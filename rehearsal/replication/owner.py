@@ -16,10 +16,8 @@ _FAMILY = "aurora-mysql8.0"
 def make_user(aurora: Aurora, user: str, password: str | None, databases: Iterable[str]) -> None:
     """Make the databases, and the user that loads them: with a password, or with tokens."""
     with aurora.master() as connection, connection.cursor() as cursor:
-        identified = "WITH AWSAuthenticationPlugin AS 'RDS'"
-        if password is not None:
-            identified = f"BY '{password}'"
-        cursor.execute(f"CREATE USER `{user}`@`%` IDENTIFIED {identified}")
+        how = "WITH AWSAuthenticationPlugin AS 'RDS'" if password is None else f"BY '{password}'"
+        cursor.execute(f"CREATE USER `{user}`@`%` IDENTIFIED {how}")
         cursor.execute(f"GRANT AWS_LOAD_S3_ACCESS TO `{user}`@`%`")
         for database in databases:
             cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4")

@@ -5,31 +5,29 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rehearsal import deploy, scenario, stage
+from rehearsal import scenario, stage
 from rehearsal.aws.aurora import Aurora
 from rehearsal.aws.delivery_faults import DeliveryFaults
 from rehearsal.cast import Cast
-from rehearsal.errors import BadInput, RehearsalFailed
+from rehearsal.errors import BadInput
 from rehearsal.outcome import Problem
 from rehearsal.progress import Progress
-from rehearsal.replication import failures, flows, owner
-from rehearsal.replication.comparison import Differences, compare
+from rehearsal.replication import flows, surroundings
+from rehearsal.replication.comparison import Differences
+from rehearsal.replication.failures import Refused
 from rehearsal.replication.flows import Flow
-from rehearsal.replication.items import from_boto3
 from rehearsal.replication.outcome import ACTS, FlowOutcome, ReplicationOutcome
+from rehearsal.replication.route import Route
 from rehearsal.replication.traffic import Traffic
-from rehearsal.replication.writer import Writer
 
 _WRITERS = 2
 _POISON_EVERY = 1000
 # The database crashes when so much of the traffic is written, and is back after so many seconds.
 _DOWN_AT, _DOWN_SECONDS = 0.4, 5.0
-_LOOK_SECONDS = 0.1
-_PATIENCE_SECONDS = 900.0
 # The traffic writes page views: a table must have such a key to take them.
 _KEY = {"page_id": "S", "session": "S"}
 
@@ -83,9 +81,20 @@ def play(
     scenario.package_handlers(project, progress)
     faults = how.faults()
     with stage.built(cast, folder / "bigquery.duckdb", faults=faults, aurora=folder) as clouds:
-        deployment = scenario.deploy_stack(project, cast, stack, clouds, progress)
-        route = _Route(clouds, deployment, cast, flow)
-        outcome = route.play(how, faults, progress)
+        config, password = surroundings.with_secret(clouds.aws, cast.config)
+        deployment = scenario.deploy_stack(
+            project, replace(cast, config=config), stack, clouds, progress
+        )
+        route = Route(clouds, deployment, config, flow, password)
+        shares = _traffic(how)
+        with progress.act("write", "Writing"):
+            _write(route, shares, how, progress)
+        with progress.act("arrive", "Waiting for what is on its way"):
+            route.settle(lambda: progress.say("Waiting for what is on its way"))
+        outcome = ReplicationOutcome(stack, dict(deployment.resources), faults=dict(faults.struck))
+        with progress.act("compare", "Comparing"):
+            _compare(route, shares, outcome)
+        outcome.problems.extend(_idle_faults(faults))
     outcome.seconds = {act: progress.seconds.get(act, 0.0) for act in ACTS}
     outcome.seconds["total"] = time.monotonic() - began
     return outcome
@@ -108,148 +117,73 @@ def playable_flow(cast: Cast, stack: str) -> Flow:
     )
 
 
-class _Route:
-    """One flow of a deployed stack, and what is done with it."""
-
-    def __init__(
-        self, clouds: stage.Stage, deployment: deploy.Deployment, cast: Cast, flow: Flow
-    ) -> None:
-        assert clouds.aurora is not None  # noqa: S101  # the stage was built with one
-        self._aurora: Aurora = clouds.aurora
-        self._aws = clouds.aws
-        self._deployment = deployment
-        self._flow = flow
-        self._bucket = str(deployment.outputs["replication_bucket"])
-        cluster = flows.cluster(cast.config) or {}
-        owner.make_user(self._aurora, str(cluster["user"]), None, [flow.database])
-        owner.give_access(
-            self._aws,
-            str(cluster["identifier"]),
-            deployment.outputs,
-            modified=bool(cluster.get("modify")),
+def _traffic(how: Play) -> list[Traffic]:
+    return [
+        Traffic(
+            seed=how.seed,
+            changes=how.changes // _WRITERS + (share < how.changes % _WRITERS),
+            poison_every=how.poison_every,
+            share=share,
+            of=_WRITERS,
         )
+        for share in range(_WRITERS)
+    ]
 
-    def play(self, how: Play, faults: DeliveryFaults, progress: Progress) -> ReplicationOutcome:
-        """Write, wait until all has arrived, and compare."""
-        shares = [
-            Traffic(
-                seed=how.seed,
-                changes=how.changes // _WRITERS + (share < how.changes % _WRITERS),
-                poison_every=how.poison_every,
-                share=share,
-                of=_WRITERS,
-            )
-            for share in range(_WRITERS)
-        ]
-        with progress.act("write", "Writing"):
-            self._write(shares, how, progress)
-        with progress.act("arrive", "Waiting for what is on its way"):
-            self._arrive(progress)
-        with progress.act("compare", "Comparing"):
-            return self._compare(shares, faults)
 
-    def _write(self, shares: list[Traffic], how: Play, progress: Progress) -> None:
-        crash = _Crash(self._aurora, how.changes * _DOWN_AT if how.crashes_database else None)
+def _write(route: Route, shares: list[Traffic], how: Play, progress: Progress) -> None:
+    crash = _Crash(route.aurora, how.changes * _DOWN_AT if how.crashes_database else None)
 
-        def gate(written: int) -> None:
-            crash.look(written)
-            progress.say(f"Writing: {written:,} of {how.changes:,} changes to {self._flow.table}")
+    def gate(written: int) -> None:
+        crash.look(written)
+        progress.say(f"Writing: {written:,} of {how.changes:,} changes to {route.flow.table}")
 
-        Writer(self._aws.client("dynamodb"), self._flow.table, gate).write(shares)
-        crash.end()
+    route.write(shares, gate)
+    crash.end()
 
-    def _arrive(self, progress: Progress) -> None:
-        """Wait until nothing is on its way: not in the stream, not in Firehose, not in a queue."""
-        began = time.monotonic()
-        while True:
-            self._aws.event_sources.wait_idle(_PATIENCE_SECONDS)
-            self._aws.firehose.flush()
-            if self._aws.event_sources.is_idle() and self._aws.firehose.is_idle():
-                return
-            if time.monotonic() - began > _PATIENCE_SECONDS:
-                raise RehearsalFailed(f"changes are still on their way after {_PATIENCE_SECONDS} s")
-            progress.say("Waiting for what is on its way")
-            time.sleep(_LOOK_SECONDS)
 
-    def _compare(self, shares: list[Traffic], faults: DeliveryFaults) -> ReplicationOutcome:
-        differences = compare(self._items(), self._rows(), _columns_of(self._flow))
-        refused = failures.read(self._aws.client("s3"), self._bucket, self._flow.name)
-        outcome = ReplicationOutcome(
-            self._deployment.stack, dict(self._deployment.resources), faults=dict(faults.struck)
-        )
-        outcome.flows.append(self._outcome(shares, differences, refused))
-        outcome.problems.extend(self._problems(shares, differences, refused))
-        outcome.problems.extend(_idle_faults(faults))
-        return outcome
-
-    def _outcome(
-        self, shares: list[Traffic], differences: Differences, refused: failures.Refused
-    ) -> FlowOutcome:
-        changes = {kind: sum(share.counts[kind] for share in shares) for kind in shares[0].counts}
-        flow = self._flow
-        return FlowOutcome(
+def _compare(route: Route, shares: list[Traffic], outcome: ReplicationOutcome) -> None:
+    """Put into *outcome* what has become of the traffic."""
+    differences, refused = route.differences(), route.refused()
+    flow = route.flow
+    outcome.flows.append(
+        FlowOutcome(
             flow=flow.name,
             table=flow.table,
             target=f"{flow.database}.{flow.target}",
-            changes=changes,
+            changes={
+                kind: sum(share.counts[kind] for share in shares) for kind in shares[0].counts
+            },
             items=differences.items,
             rows=differences.rows,
             differences=differences.count,
             refused=dict(refused.reasons),
-            objects=self._objects(),
+            objects=route.objects(),
         )
-
-    def _problems(
-        self, shares: list[Traffic], differences: Differences, refused: failures.Refused
-    ) -> Iterator[Problem]:
-        name = self._flow.name
-        for line in differences.told:
-            yield Problem(name, "differs", line)
-        if differences.count > len(differences.told):
-            rest = differences.count - len(differences.told)
-            yield Problem(name, "differs", f"and {rest:,} more")
-        poisons = set().union(*(share.poisons for share in shares))
-        for missing in sorted(poisons - refused.notes):
-            yield Problem(name, "lost", f"{missing} is not below {failures.FAILED}/")
-        if not poisons:
-            for reason, count in refused.reasons.items():
-                yield Problem(name, "refused", f"{count:,} changes: {reason}")
-        for key in failures.discarded(self._aws.client("s3"), self._bucket):
-            yield Problem(name, "discarded", f"Lambda gave up on a batch: {key}")
-        if waiting := self._dead_letters():
-            yield Problem(name, "not loaded", f"{waiting} files are in the dead-letter queue")
-        for text in self._aws.problems:
-            yield Problem("the rehearsal", "would be refused", text)
-
-    def _items(self) -> Iterator[Mapping[str, Any]]:
-        pages = self._aws.client("dynamodb").get_paginator("scan")
-        for page in pages.paginate(TableName=self._flow.table, ConsistentRead=True):
-            yield from map(from_boto3, page["Items"])
-
-    def _rows(self) -> list[tuple[Any, ...]]:
-        names = ", ".join(f"`{column['name']}`" for column in self._flow.columns)
-        with (
-            self._aurora.master(self._flow.database) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute(f"SELECT {names} FROM `{self._flow.target}`")  # noqa: S608
-            return list(cursor.fetchall())
-
-    def _objects(self) -> int:
-        pages = self._aws.client("s3").get_paginator("list_objects_v2")
-        prefix = f"loads/{self._flow.name}/"
-        found = pages.paginate(Bucket=self._bucket, Prefix=prefix)
-        return sum(page["KeyCount"] for page in found)
-
-    def _dead_letters(self) -> int:
-        url = self._deployment.outputs["flows"][self._flow.name]["dead_letter_queue"]
-        name = "ApproximateNumberOfMessages"
-        answer = self._aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
-        return int(answer["Attributes"][name])
+    )
+    poisons = set().union(*(share.poisons for share in shares))
+    outcome.problems.extend(_problems(route, differences, poisons, refused))
 
 
-def _columns_of(flow: Flow) -> dict[str, Any]:
-    return {"columns": flow.columns, "key": flow.key_columns}
+def _problems(
+    route: Route, differences: Differences, poisons: set[str], refused: Refused
+) -> Iterator[Problem]:
+    name = route.flow.name
+    for line in differences.told:
+        yield Problem(name, "differs", line)
+    if differences.count > len(differences.told):
+        rest = differences.count - len(differences.told)
+        yield Problem(name, "differs", f"and {rest:,} more")
+    for missing in sorted(poisons - refused.notes):
+        yield Problem(name, "lost", f"{missing} is not below processing-failed/")
+    if sum(refused.reasons.values()) > len(poisons):
+        reasons = ", ".join(refused.reasons)
+        yield Problem(name, "refused", f"more than the {len(poisons)} bad changes: {reasons}")
+    for key in route.discarded():
+        yield Problem(name, "discarded", f"Lambda gave up on a batch: {key}")
+    if waiting := route.dead_letters():
+        yield Problem(name, "not loaded", f"{waiting} files are in the dead-letter queue")
+    for text in route.aws.problems:
+        yield Problem("the rehearsal", "would be refused", text)
 
 
 def _idle_faults(faults: DeliveryFaults) -> Iterator[Problem]:

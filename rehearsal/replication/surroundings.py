@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 from pathlib import Path
 
 from rehearsal import stack_file
@@ -40,6 +42,24 @@ def make(aws: LocalAws, config: Config) -> None:
     for flow in flows.declared_flows(config):
         if not flow.is_made:
             _make_table(aws, flow)
+
+
+def with_secret(aws: LocalAws, config: Config) -> tuple[Config, str | None]:
+    """Return *config* with a local secret in place of the one it names, and the password in it.
+
+    None is the password of a user that logs on with tokens.
+    """
+    cluster = flows.cluster(config)
+    if cluster is None or not cluster.get("secret_arn"):
+        return config, None
+    password = secrets.token_urlsafe(16)
+    content = {"username": cluster["user"], "password": password}
+    made = aws.client("secretsmanager").create_secret(
+        Name=str(cluster["secret_arn"]).split(":")[-1].rpartition("-")[0] or "loader",
+        SecretString=json.dumps(content),
+    )
+    named = {**cluster, "secret_arn": made["ARN"]}
+    return stack_file.with_option(config, flows.REPLICATION, cluster=named), password
 
 
 def _make_table(aws: LocalAws, flow: Flow) -> None:

@@ -53,10 +53,18 @@ def test_everything_at_once_goes_wrong_and_nothing_is_lost_or_doubled(tmp_path: 
 
 
 def test_a_cluster_that_its_owner_opens_by_hand(tmp_path: Path) -> None:
-    """With `modify: false` and no parameter group of ours, the owner does all there is to do."""
+    """With `modify: false` and no parameter group of ours, the owner does all there is to do.
+
+    Theirs is also a user with a password, which stays in its secret.
+    """
     config = config_of("local")
     route = config["data-ferry:replication"]
-    cluster = {"identifier": "theirs", "user": "loader", "ca_bundle": "any.pem"}
+    cluster = {
+        "identifier": "theirs",
+        "user": "loader",
+        "ca_bundle": "any.pem",
+        "secret_arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:loader-a1B2c3",
+    }
     flow = {**route["flows"]["page-views"], "create_table": False, "table": "their-views"}
     config["data-ferry:replication"] = {"cluster": cluster, "flows": {"views": flow}}
     project = project_with(tmp_path / "project", "theirs", config)
