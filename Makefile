@@ -15,7 +15,7 @@ DEV := $(VENV)/.dev
 SOURCES := __main__.py routes settings export_identity.py components state_machines handlers rehearsal bench tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup rehearse package pulumi test e2e check format bench docs databases lock preview up down for-real clean
+.PHONY: help setup rehearse replicate package pulumi test e2e check format bench docs databases lock preview up down for-real clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ setup: $(DEV) ## Create .venv with everything a developer needs
 
 rehearse: $(RUNTIME) ## Play a day of the snapshot route on this machine, both clouds included
 	$(BIN)/python -m rehearsal run $(ARGS)
+
+replicate: $(RUNTIME) databases ## Play the replication route; ARGS="--changes 20000 --fault everything"
+	$(BIN)/python -m rehearsal run --route replication $(ARGS)
 
 package: $(RUNTIME) ## Build the Lambda packages that pulumi up deploys (build/lambda)
 	$(BIN)/python -m handlers.package $(PACKAGE)
