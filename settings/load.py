@@ -97,8 +97,18 @@ def _own_values(config: Mapping[str, object]) -> dict[str, object]:
         if isinstance(value, str) and name != "service":
             value = _parsed(value)
         if name not in StackShape.model_fields or value not in (None, {}):
-            own[name] = value
+            own[name] = _with_text_keys(value)
     return own
+
+
+def _with_text_keys(value: object) -> object:
+    """Return a value in which a key such as ``2024:`` is text, as it is once it was JSON."""
+    if isinstance(value, Mapping):
+        return {
+            key if isinstance(key, str) else json.dumps(key, default=str): _with_text_keys(inner)
+            for key, inner in value.items()
+        }
+    return [_with_text_keys(each) for each in value] if isinstance(value, list) else value
 
 
 def _parsed(text: str) -> object:

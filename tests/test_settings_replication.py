@@ -394,15 +394,17 @@ class TestWrong:
         assert words in line
         assert "hunter2" not in line
 
-    @pytest.mark.parametrize(("path", "value", "words"), WRONG)
+    # Where two columns are mapped from one key attribute, the right thing is to leave one out.
+    @pytest.mark.parametrize(
+        ("path", "value"),
+        [(path, value) for path, value, words in WRONG if words != "only one column may be"],
+    )
     def test_what_the_error_says_to_write_is_right(
-        self, shared_root: Path, path: str, value: object, words: str
+        self, shared_root: Path, path: str, value: object
     ) -> None:
         (shared_root / "schemas").mkdir(exist_ok=True)
         (shared_root / "schemas" / "page_view.json").write_text('{"type": "object"}')
         config = having(path, value)
-        if words == "only one column may be":
-            pytest.skip("the right thing is to leave it out")
         for _ in range(3):
             try:
                 settings.load("stg", config, shared_root)

@@ -33,6 +33,7 @@ class DeliveryFaults:
     reordered: bool = False
     crashed: float = 0.0
     struck: Counter[str] = field(init=False, default_factory=Counter)
+    _invocations: int = field(init=False, repr=False, default=0)
     _random: random.Random = field(init=False, repr=False)
     _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
@@ -48,8 +49,18 @@ class DeliveryFaults:
         return self._strikes("duplicated", self.duplicated)
 
     def crashes(self) -> bool:
-        """Say whether the process of the next invocation is killed halfway."""
-        return self._strikes("crashed", self.crashed)
+        """Say whether the process of the next invocation is killed halfway.
+
+        These strike at even distances, the first soon: a rehearsal has few invocations.
+        """
+        if self.crashed <= 0:
+            return False
+        with self._lock:
+            self._invocations += 1
+            later = self._invocations - 2
+            strikes = later >= 0 and later % round(1 / self.crashed) == 0
+            self.struck["crashed"] += strikes
+            return strikes
 
     def ordered(self, items: Sequence[Item]) -> list[Item]:
         """Return *items* in the order of delivery."""

@@ -102,12 +102,20 @@ INTERFACES = [
 
 
 def make_function(
-    aws: LocalAws, name: str, code: str, *statements: Mapping[str, Any], **options: Any
+    aws: LocalAws,
+    name: str,
+    code: str,
+    *statements: Mapping[str, Any],
+    connects: bool = True,
+    **options: Any,
 ) -> str:
-    """Make a function with a role of its own; *code* is its module `app`."""
+    """Make a function with a role of its own; *code* is its module `app`.
+
+    In a VPC its role may connect it, unless it is to do so by the *statements* alone.
+    """
     logs = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/lambda/{name}:*"
     may_log = statement(["logs:CreateLogStream", "logs:PutLogEvents"], logs)
-    connect = [statement(INTERFACES, "*")] if "VpcConfig" in options else []
+    connect = [statement(INTERFACES, "*")] if connects and "VpcConfig" in options else []
     role = make_role(
         aws, f"{name}-function-role", "lambda.amazonaws.com", may_log, *connect, *statements
     )

@@ -360,14 +360,14 @@ VPC = {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
 
 def test_a_function_in_a_vpc_has_a_role_that_makes_interfaces(aws: LocalAws, name: str) -> None:
     with pytest.raises(ClientError, match="have permissions to call CreateNetworkInterface on EC2"):
-        make_function(aws, name, BODY, VpcConfig=VPC)
+        make_function(aws, name, BODY, connects=False, VpcConfig=VPC)
     may = statement("ec2:*", "*")
     denied = {
         **may,
         "Effect": "Deny",
         "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": "arn:aws:lambda:*:*:function:*"}},
     }
-    function = make_function(aws, f"{name}-2", BODY, may, denied, VpcConfig=VPC)
+    function = make_function(aws, f"{name}-2", BODY, may, denied, connects=False, VpcConfig=VPC)
     assert aws.functions.invoke(function, b"{}").error is None
     make_function(aws, f"{name}-3", BODY)
     with pytest.raises(ClientError, match="CreateNetworkInterface on EC2"):
