@@ -162,8 +162,9 @@ def _peak_kilobytes() -> float:
 
 def _import_everything() -> None:
     """Import what the program does, which no table pays for."""
-    for module in sorted((PROGRAM / "components").glob("*.py")):
-        __import__(f"components.{module.stem}")
+    for package in ("components", "routes"):
+        for module in sorted((PROGRAM / package).glob("*.py")):
+            __import__(f"{package}.{module.stem}")
     __import__("settings")
 
 

@@ -42,17 +42,18 @@ def look_up_cluster(
     `by_token`.
     """
     opts = pulumi.InvokeOutputOptions(provider=provider)
-    found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts)
-    subnets = aws.rds.get_subnet_group_output(name=found.db_subnet_group_name, opts=opts)
 
-    def check(known: aws.rds.GetClusterResult) -> str:
+    def check(known: aws.rds.GetClusterResult) -> aws.rds.GetClusterResult:
         problem = _problem(known, by_token)
         if problem:
             raise pulumi.RunError(f"{where}: the cluster {identifier} {problem}")
-        return identifier
+        return known
 
+    # All that follows comes from the checked cluster: the first thing that is wrong is what is told.
+    found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts).apply(check)
+    subnets = aws.rds.get_subnet_group_output(name=found.db_subnet_group_name, opts=opts)
     return AuroraCluster(
-        identifier=found.apply(check),
+        identifier=found.apply(lambda _: identifier),
         arn=found.arn,
         host=found.endpoint,
         port=found.port,

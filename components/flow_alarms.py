@@ -105,17 +105,29 @@ class FlowAlarms(pulumi.ComponentResource):
             "kept below processing-failed/.",
         )
         self._above(
-            "transform-errors",
+            "lost",
             Metric(
                 namespace="AWS/Lambda",
-                name="Errors",
-                dimensions={"FunctionName": args.stream.transform_function},
+                name="DestinationDeliveryFailures",
+                dimensions={"FunctionName": args.stream.stream_function},
                 statistic="Sum",
             ),
             0,
-            f"The transformation of flow {args.flow} fails; after its retries the changes are "
-            "kept below processing-failed/.",
+            f"Changes of flow {args.flow} reached neither Firehose nor the bucket for failures.",
         )
+        for metric, words in (("Errors", "fails"), ("Throttles", "is throttled")):
+            self._above(
+                f"transform-{metric.lower()}",
+                Metric(
+                    namespace="AWS/Lambda",
+                    name=metric,
+                    dimensions={"FunctionName": args.stream.transform_function},
+                    statistic="Sum",
+                ),
+                0,
+                f"The transformation of flow {args.flow} {words}; after its retries the changes "
+                "are kept below processing-failed/.",
+            )
 
     def _above(self, alarm: str, metric: Metric, threshold: float, what: str) -> None:
         above(f"{self._name}-{alarm}", self, metric, threshold, what, self._args.audience)

@@ -30,7 +30,8 @@ _RETENTION_SECONDS = 14 * 86_400
 # The loads of a flow wait for each other: a second one only fetches the next object meanwhile. Two
 # is also the least that SQS's scaling takes.
 _MAX_CONCURRENCY = 2
-_BATCH_SIZE = 5
+# One file may take most of the time of an invocation, and one that fails is put off for long.
+_BATCH_SIZE = 1
 # Both EventBridge's own maximum.
 _MAX_EVENT_AGE_SECONDS = 86_400
 _MAX_EVENT_ATTEMPTS = 185

@@ -36,9 +36,13 @@ class StreamReading:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowStreamArgs:
-    """One flow: what it reads, how, where it writes, and what its functions know of it."""
+    """One flow: what it reads, how, where it writes, and what its functions know of it.
+
+    The stream is not read before `after` exists: whoever takes what is written.
+    """
 
     flow: str
+    table: str
     source: TableStream
     reading: StreamReading
     buffers: Buffers
@@ -47,6 +51,7 @@ class FlowStreamArgs:
     bucket: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
     on_failure_bucket_arn: pulumi.Input[str]
+    after: pulumi.Resource
     account_id: pulumi.Input[str]
     region: str
 
@@ -109,7 +114,7 @@ class FlowStream(pulumi.ComponentResource):
             description="Sends what failed, or an export of the table, once more",
             memory_mb=1024,
             timeout_seconds=_RESEND_SECONDS,
-            environment={"DELIVERY_STREAM": delivery.stream_name},
+            environment={"DELIVERY_STREAM": delivery.stream_name, "TABLE_NAME": args.table},
             permissions=[*self._read_again(), _put_records(delivery.arn)],
         )
         self.mapping_id = self._read_by(stream)
@@ -173,7 +178,8 @@ class FlowStream(pulumi.ComponentResource):
                 "on_failure": {"destination_arn": self._args.on_failure_bucket_arn}
             },
             metrics_config={"metrics": ["EventCount"]},
-            opts=pulumi.ResourceOptions(parent=self),
+            # Of a file that is on S3 before the rule that tells of it, nobody ever hears.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._args.after]),
         )
         return mapping.uuid
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
@@ -47,7 +47,6 @@ class PackagedFunctionArgs:
     region: str
     layer_arns: Sequence[pulumi.Input[str]] = ()
     network: Network | None = None
-    concurrency: int | None = field(default=None)
 
 
 class PackagedFunction(pulumi.ComponentResource):
@@ -96,7 +95,6 @@ class PackagedFunction(pulumi.ComponentResource):
             memory_size=args.memory_mb,
             timeout=args.timeout_seconds,
             layers=list(args.layer_arns) or None,
-            reserved_concurrent_executions=args.concurrency,
             environment={"variables": {**_environment(packages, args.handler), **args.environment}},
             vpc_config=(
                 {

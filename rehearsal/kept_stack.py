@@ -23,10 +23,15 @@ from rehearsal.progress import Progress
 _PROJECT = Path(__file__).resolve().parent.parent
 _FOLDER = _PROJECT / ".rehearsal"
 _BUCKET = "aws:s3/bucket:Bucket"
+# The output of a stack that has the snapshot route.
+_MACHINES = "export_machines"
 
 
 def deploy(options: argparse.Namespace, errors: Console) -> int:
-    """Start or find the clouds, `pulumi up`, play a day; returns the exit status."""
+    """Start or find the clouds, `pulumi up`, play a day of the snapshot route.
+
+    Returns the exit status.
+    """
     progress = Progress(errors)
     folder = _FOLDER / options.stack
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as samples:
@@ -65,8 +70,12 @@ def _up_and_play(
         )
     if not options.play:
         return True
+    deployed = deployment(workspace, options.stack)
+    if _MACHINES not in deployed.outputs:
+        report.console().print(f"Stack {options.stack} has no snapshot route: no day is played.")
+        return True
     expected = {actor.identifier: actor.expected for actor in played.actors}
-    outcome = clouds.play(deployment(workspace, options.stack), expected, progress)
+    outcome = clouds.play(deployed, expected, progress)
     report.show(outcome, report.console())
     return outcome.is_good
 

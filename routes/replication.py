@@ -110,8 +110,8 @@ class _Route:
         """Make one flow; returns what its operators need to know of it."""
         on, name = self._on, f"{self._on.base}-{flow.name}"
         layer = FlowLayer(name, flow.as_json(), self._replication.cluster.ca_bundle, on.in_aws)
-        stream = FlowStream(name, self._stream_args(flow, layer), on.in_aws)
         load = FlowLoad(f"{name}-load", self._load_args(flow, layer), on.in_aws)
+        stream = FlowStream(name, self._stream_args(flow, layer, load), on.in_aws)
         FlowAlarms(
             name,
             FlowAlarmsArgs(
@@ -135,9 +135,10 @@ class _Route:
             "dead_letter_queue": load.dead_letter_queue_url,
         }
 
-    def _stream_args(self, flow: Flow, layer: FlowLayer) -> FlowStreamArgs:
+    def _stream_args(self, flow: Flow, layer: FlowLayer, load: FlowLoad) -> FlowStreamArgs:
         return FlowStreamArgs(
             flow=flow.name,
+            table=flow.table,
             source=self._source(flow),
             reading=StreamReading(
                 starting_position=flow.starting_position,
@@ -157,6 +158,7 @@ class _Route:
             bucket=self.bucket.bucket,
             bucket_arn=self.bucket.arn,
             on_failure_bucket_arn=self._failures,
+            after=load,
             account_id=self._on.account_id,
             region=self._on.settings.region,
         )

@@ -163,12 +163,14 @@ def secret_arn(value: str) -> str:
 
 
 def parameter_group_family(value: str) -> str:
-    """Accept a family of Aurora MySQL's cluster parameter groups.
+    """Accept the family of cluster parameter groups that a cluster of this route can have.
 
-    Amazon RDS, CreateDBClusterParameterGroup.
+    Aurora MySQL version 3, which the load needs, is of the one family ``aurora-mysql8.0`` (Amazon
+    RDS, CreateDBClusterParameterGroup).
     """
-    if not re.fullmatch(r"aurora-mysql[0-9]+\.[0-9]+", value):
-        version = re.search(r"[0-9]+\.[0-9]+", value)
-        right = f"aurora-mysql{version[0]}" if version else None
-        raise wrong(f"{show(value)} is not a parameter group family of Aurora MySQL", right)
+    if value != "aurora-mysql8.0":
+        raise wrong(
+            f"{show(value)} is not the parameter group family of Aurora MySQL version 3",
+            "aurora-mysql8.0",
+        )
     return value

@@ -94,7 +94,7 @@ def play(
         outcome = ReplicationOutcome(stack, dict(deployment.resources), faults=dict(faults.struck))
         with progress.act("compare", "Comparing"):
             _compare(route, shares, outcome)
-        outcome.problems.extend(_idle_faults(faults))
+        outcome.problems.extend(_idle_faults(faults, how, shares))
     outcome.seconds = {act: progress.seconds.get(act, 0.0) for act in ACTS}
     outcome.seconds["total"] = time.monotonic() - began
     return outcome
@@ -162,6 +162,10 @@ def _compare(route: Route, shares: list[Traffic], outcome: ReplicationOutcome) -
     )
     poisons = set().union(*(share.poisons for share in shares))
     outcome.problems.extend(_problems(route, differences, poisons, refused))
+    written = sum(len(share.items) for share in shares)
+    if differences.items != written:
+        told = f"the table has {differences.items:,} items, and {written:,} were left in it"
+        outcome.problems.append(Problem(flow.name, "not written", told))
 
 
 def _problems(
@@ -186,8 +190,10 @@ def _problems(
         yield Problem("the rehearsal", "would be refused", text)
 
 
-def _idle_faults(faults: DeliveryFaults) -> Iterator[Problem]:
+def _idle_faults(faults: DeliveryFaults, how: Play, shares: list[Traffic]) -> Iterator[Problem]:
     """Tell of faults that were to strike and did not: nothing was rehearsed then."""
+    if how.poison_every and not any(share.poisons for share in shares):
+        yield Problem("the rehearsal", "no fault", "poison: no change; write more changes")
     for fault in ("rejected", "duplicated", "reordered", "crashed"):
         if getattr(faults, fault) and not faults.struck[fault]:
             yield Problem("the rehearsal", "no fault", f"{fault}: never; write more changes")

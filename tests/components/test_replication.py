@@ -204,6 +204,14 @@ def test_a_user_with_a_password_has_it_fetched_from_its_secret(guest: Recording)
     assert ports == {3306, 443}
 
 
+def test_the_stream_is_read_once_all_that_follows_is_there(replication: Recording) -> None:
+    """Of a file that is written before the rule that tells of it, nobody ever hears."""
+    mapping = replication.one(MAPPING, "shop-stg-page-views-stream")
+    for kind in ("aws:cloudwatch/eventTarget:EventTarget", "aws:sqs/queuePolicy:QueuePolicy"):
+        for each in replication.all(kind):
+            assert each.urn in mapping.depends_on, each.urn
+
+
 def test_failures_go_to_the_bucket_the_stack_names(guest: Recording) -> None:
     mapping = guest.one(MAPPING, "shop-prod-page-views-stream").inputs
     theirs = "arn:aws:s3:::their-failures"
@@ -240,7 +248,9 @@ def test_every_place_where_changes_wait_or_end_up_has_an_alarm(replication: Reco
         "dead-letters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         "discarded": ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"),
         "failed-records": ("data-ferry", "RecordsFailed"),
+        "lost": ("AWS/Lambda", "DestinationDeliveryFailures"),
         "transform-errors": ("AWS/Lambda", "Errors"),
+        "transform-throttles": ("AWS/Lambda", "Throttles"),
     }
     assert {each["threshold"] for each in alarms.values()} == {0, 600, 600_000}
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:shop-stg-alerts"

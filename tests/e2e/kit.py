@@ -18,11 +18,15 @@ from rehearsal import cast, engine, kept_stack, scenario, stack_file, stage
 from rehearsal.deploy import Deployment
 from rehearsal.outcome import Outcome
 from rehearsal.progress import Progress
+from rehearsal.replication import surroundings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _PATIENCE_SECONDS = 600
+
+# With these changes, the stack `local` has the replication route and no other.
+ALONE = {"snapshot": None, "bigquery": None}
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Run:
             if step.op not in ("same", "read", "refresh") and step.type.startswith(("aws:", "gcp:"))
         ]
 
+    def inputs(self, type_: str) -> list[dict[str, Any]]:
+        """The inputs that the resources of a type have now, or would have."""
+        begun = [e["resourcePreEvent"]["metadata"] for e in self.events if "resourcePreEvent" in e]
+        return [each["new"]["inputs"] for each in begun if each["type"] == type_ and each["new"]]
+
     def short(self, *ops: str) -> set[str]:
         """The resources with one of these operations."""
         return {step.short for step in self.changes if step.op in ops}
@@ -113,12 +122,8 @@ class Stack:
     config: dict[str, Any]
 
     def set(self, **changes: Any) -> None:
-        """Change the configuration: `snapshot={"prefix": "x"}` sets a key of a mapping."""
-        for key, value in changes.items():
-            full = f"data-ferry:{key}"
-            old = self.config.get(full)
-            merged = {**old, **value} if isinstance(old, dict) else value
-            self.config = {**self.config, full: copy.deepcopy(merged)}
+        """Change the configuration, as `changed` says."""
+        self.config = changed(self.config, **changes)
         self.workspace.configure(self.name, self.config)
 
     def pulumi(self, *arguments: str) -> Run:
@@ -213,6 +218,21 @@ class Stack:
             engine.empty(s3, bucket["Name"])
 
 
+def changed(config: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return *config* with changes: `snapshot={"prefix": "x"}` sets a key of a mapping.
+
+    None takes the whole mapping away.
+    """
+    found = dict(config)
+    for key, value in changes.items():
+        full = f"data-ferry:{key}"
+        old = found.pop(full, None)
+        if value is not None:
+            both = {**old, **value} if isinstance(old, dict) else value
+            found[full] = copy.deepcopy(both)
+    return found
+
+
 def events_in(text: str) -> Iterator[dict[str, Any]]:
     """Yield the events of a JSON stream, without the other lines that a program may print."""
     for line in text.splitlines():
@@ -222,8 +242,12 @@ def events_in(text: str) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def stack_on_clouds(folder: Path, name: str, **changes: Any) -> Iterator[Stack]:
-    """Start both clouds for a committed stack, with a new workspace and an empty state."""
-    config = stack_file.load(ROOT, name)
+    """Start both clouds for a committed stack, with a new workspace and an empty state.
+
+    What the stack looks up is there; *changes* of its configuration are as `changed` has them.
+    """
+    config = changed(stack_file.load(ROOT, name), **changes)
+    config = surroundings.with_certificates(config, ROOT)
     played = cast.from_sample(config, None, ROOT, folder)
     with stage.built(played, folder / "bigquery.duckdb") as clouds:
         variables = engine.environment_of(
@@ -232,5 +256,5 @@ def stack_on_clouds(folder: Path, name: str, **changes: Any) -> Iterator[Stack]:
         workspace = engine.Workspace(ROOT, folder / "workspace", variables)
         workspace.prepare()
         stack = Stack(name, workspace, clouds, played, kept_stack.local_config(played.config))
-        stack.set(**changes)
+        stack.set()
         yield stack

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,16 @@ from pathlib import Path
 
 import boto3
 import pytest
+import yaml
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery
 
 from rehearsal import kept
+from tests.e2e.kit import ALONE, changed
 from tests.rehearsal.playing import command, config_of, project_with
 
 _PATIENCE_SECONDS = 30.0
+BUCKETS = {"ferry-mine-rds-exports-111122223333", "ferry-mine-replication-111122223333"}
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
         deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert deployed.status == 0, deployed.output + deployed.errors
         assert "All well: as many rows in source, export and BigQuery" in deployed.output
-        assert "55 AWS and 39 Google resources" in deployed.output
+        assert "107 AWS and 39 Google resources" in deployed.output
         clouds = kept.find(folder)
         assert clouds is not None
         s3 = boto3.client(
@@ -61,9 +65,11 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
-        assert [b["Name"] for b in s3.list_buckets()["Buckets"]] == [
-            "ferry-mine-rds-exports-111122223333"
-        ]
+        assert {b["Name"] for b in s3.list_buckets()["Buckets"]} == BUCKETS
+        # Nobody has written to the table: this is what a delivery would have left.
+        s3.put_object(
+            Bucket="ferry-mine-replication-111122223333", Key="processing-failed/x", Body=b"{}"
+        )
         client = bigquery.Client(
             clouds.project,
             credentials=AnonymousCredentials(),
@@ -75,7 +81,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
 
         again = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert again.status == 0, again.output + again.errors
-        assert "119 unchanged" in again.output
+        assert "185 unchanged" in again.output
 
         asked = command(
             *("pulumi", "--stack", "mine", "--", "stack", "output", "--json"),
@@ -87,9 +93,11 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
 
         destroyed = command("destroy", "--stack", "mine", folder=tmp_path, project=project)
         assert destroyed.status == 0, destroyed.output + destroyed.errors
-        assert "Emptied bucket ferry-mine-rds-exports-111122223333" in destroyed.errors
+        for bucket in BUCKETS:
+            assert f"Emptied bucket {bucket}" in destroyed.errors
+        assert "replication-111122223333: 1 objects" in destroyed.errors
         # The catalog went with the bucket's objects: the refresh has found it gone.
-        assert re.findall(r"(\d+) deleted", destroyed.output) == ["1", "118"]
+        assert re.findall(r"(\d+) deleted", destroyed.output) == ["1", "184"]
         assert kept.find(folder) is None
         assert not folder.exists()
     finally:
@@ -156,6 +164,25 @@ def test_an_engine_that_was_killed_locks_nobody_out(project: Path, tmp_path: Pat
         kept.stop(folder)
 
 
+def test_a_stack_without_the_snapshot_route_is_deployed_and_no_day_is_played(
+    project: Path, tmp_path: Path
+) -> None:
+    file = project / "Pulumi.mine.yaml"
+    config = changed(yaml.safe_load(file.read_text())["config"], **ALONE)
+    file.write_text(yaml.safe_dump({"config": config}))
+    folder = project / ".rehearsal" / "mine"
+    try:
+        deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
+        assert deployed.status == 0, deployed.output + deployed.errors
+        assert "Stack mine has no snapshot route: no day is played." in deployed.output
+        assert "warning" not in (deployed.output + deployed.errors).lower()
+        destroyed = command("destroy", "--stack", "mine", folder=tmp_path, project=project)
+        assert destroyed.status == 0, destroyed.output + destroyed.errors
+        assert not folder.exists()
+    finally:
+        kept.stop(folder)
+
+
 def test_files_are_those_where_the_user_is(project: Path, tmp_path: Path) -> None:
     planned = command(
         *("pulumi", "--stack", "local", "--", "preview", "--import-file", "import.json"),
@@ -165,6 +192,23 @@ def test_files_are_those_where_the_user_is(project: Path, tmp_path: Path) -> Non
     assert planned.status == 0, planned.output + planned.errors
     listed = json.loads((project / "import.json").read_text())["resources"]
     assert "aws:s3/bucket:Bucket" in {each["type"] for each in listed}
+
+
+def test_a_fresh_clone_has_all_that_a_preview_needs(project: Path, tmp_path: Path) -> None:
+    """Nothing was built yet: neither packages, nor the authority that the cluster is trusted by."""
+    (project / "build").unlink()
+    # Packages are built beside the handlers.
+    handlers = project / "handlers"
+    original = handlers.resolve()
+    handlers.unlink()
+    shutil.copytree(original, handlers)
+    shown = command(
+        *("pulumi", "--stack", "local", "--", "preview", "--diff"), folder=tmp_path, project=project
+    )
+    assert shown.status == 0, shown.output + shown.errors
+    assert "185 to create" in shown.output
+    assert "warning" not in (shown.output + shown.errors).lower()
+    assert (project / "build" / "local" / "rds-ca.pem").is_file()
 
 
 def test_a_pulumi_command_has_clouds_and_a_state_of_its_own(project: Path, tmp_path: Path) -> None:

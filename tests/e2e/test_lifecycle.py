@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from tests.e2e.kit import Stack, stack_on_clouds
+from rehearsal import stack_file
+from rehearsal.aws.cloud import LocalAws
+from tests.e2e.kit import ROOT, Stack, stack_on_clouds
 
 
 def tables(*names: str) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def left_over(stack: Stack) -> dict[str, Any]:
         "functions": aws.client("lambda").list_functions()["Functions"],
         "rules": aws.client("events").list_rules()["Rules"],
         "schedules": aws.client("scheduler").list_schedules()["Schedules"],
+        **of_the_replication_route(aws),
         "queues": aws.client("sqs").list_queues().get("QueueUrls", []),
         "topics": aws.client("sns").list_topics()["Topics"],
         "alarms": aws.client("cloudwatch").describe_alarms()["MetricAlarms"],
@@ -136,13 +140,45 @@ def left_over(stack: Stack) -> dict[str, Any]:
     return {what: there for what, there in found.items() if there}
 
 
+def of_the_replication_route(aws: LocalAws) -> dict[str, Any]:
+    """What only this route makes. The VPC and the cluster were there before."""
+    functions, ec2, rds = (aws.client(each) for each in ("lambda", "ec2", "rds"))
+    made = [{"Name": "tag:service", "Values": ["ferry", "shop"]}]
+    groups = ec2.describe_security_groups(Filters=made)["SecurityGroups"]
+    # Those that lead from or to other groups: a VPC's own has none of them.
+    rules = ec2.describe_security_group_rules()["SecurityGroupRules"]
+    parameters = rds.describe_db_cluster_parameter_groups()["DBClusterParameterGroups"]
+    clusters = rds.describe_db_clusters()["DBClusters"]
+    return {
+        "tables": aws.client("dynamodb").list_tables()["TableNames"],
+        "streams": aws.client("firehose").list_delivery_streams()["DeliveryStreamNames"],
+        "mappings": functions.list_event_source_mappings()["EventSourceMappings"],
+        "layers": functions.list_layers()["Layers"],
+        "security groups": groups,
+        "rules": [rule for rule in rules if "ReferencedGroupInfo" in rule],
+        "parameter groups": [
+            group
+            for group in parameters
+            if not group["DBClusterParameterGroupName"].startswith("default.")
+        ],
+        "cluster's roles": [role for each in clusters for role in each.get("AssociatedRoles", [])],
+    }
+
+
 def test_destroy_leaves_nothing_in_either_cloud(local: Stack) -> None:
     local.up().succeeded()
-    assert len(left_over(local)) >= 16, "what is looked for is there before"
+    kinds = {*left_over(local)}
+    assert kinds >= {*of_the_replication_route(local.clouds.aws)}, "it is all there before"
+    assert len(kinds) >= 24, "what is looked for is there before"
     local.play_day()
+    bucket = local.deployment().outputs["replication_bucket"]
+    local.clouds.aws.client("s3").put_object(
+        Bucket=bucket, Key="processing-failed/page-views/2026/01/01/00/kept", Body=b"{}"
+    )
 
     refused = local.destroy()
     assert refused.status != 0
+    # The engine stops at the first.
     assert any("BucketNotEmpty" in message for message in refused.messages)
 
     local.empty_buckets()
@@ -153,7 +189,9 @@ def test_destroy_leaves_nothing_in_either_cloud(local: Stack) -> None:
 
 @pytest.fixture
 def prod(tmp_path: Path) -> Any:
-    with stack_on_clouds(tmp_path, "prod") as stack:
+    """The stack `prod`, with a replication route like that of `local`."""
+    route = stack_file.load(ROOT, "local")["data-ferry:replication"]
+    with stack_on_clouds(tmp_path, "prod", replication=route) as stack:
         yield stack
 
 
@@ -169,6 +207,8 @@ def test_prod_protects_what_cannot_be_had_again(prod: Stack) -> None:
         "Key shop-prod-rds-exports",
         "Bucket shop-prod-rds-exports",
         "Dataset shop_prod_rds_data",
+        "Bucket shop-prod-replication",
+        "Table shop-prod-page-views",
     }
     # With its preview, as people run it: without one, the engine begins before it comes to them.
     refused = prod.plain("destroy", "--yes")
@@ -186,9 +226,22 @@ def test_prod_protects_what_cannot_be_had_again(prod: Stack) -> None:
     assert any("deletion_protection" in message for message in kept.messages)
     prod.set(snapshot=everything)
 
+    # Nor does the table of a flow that is taken out: not with the flow, and not by hand.
+    flows = prod.config["data-ferry:replication"]["flows"]
+    other = {**flows["page-views"], "table": "orders", "target": "analytics.orders"}
+    prod.set(replication={"flows": {"orders": other}})
+    refused = prod.preview()
+    assert refused.status != 0
+    assert any("Table::shop-prod-page-views" in message for message in refused.messages)
+    prod.set(replication={"flows": flows})
+    dynamodb = prod.clouds.aws.client("dynamodb")
+    with pytest.raises(ClientError, match="protected against deletion"):
+        dynamodb.delete_table(TableName="page-views")
+
     # The runbook's way: let the tables go, unprotect, empty, destroy.
     prod.set(bigquery={"deletion_protection": False})
     prod.up().succeeded()
+    dynamodb.update_table(TableName="page-views", DeletionProtectionEnabled=False)
     prod.workspace.ask("state", "unprotect", "--all", "--yes", stack=prod.name)
     prod.empty_buckets()
     prod.destroy().succeeded()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from settings import load
-from tests.components.stacks import ROOT, run_program
+from tests.components.stacks import ROOT, databases_of, run_program
 from tests.e2e.kit import UNKNOWN, Run, Stack, stack_on_clouds
 from tests.rehearsal.drivers.test_registry import VARIANTS
 
@@ -30,11 +30,8 @@ def plan(stack: Stack) -> Run:
 
 def registered(stack: str) -> Counter[str]:
     """What the program registers under the SDK's mocks, by type."""
-    engines = {"mysql": "aurora-mysql", "postgresql": "aurora-postgresql"}
-    sources = load(stack, VARIANTS[stack], ROOT).snapshot.sources
-    recording = run_program(
-        VARIANTS[stack], stack=stack, databases={s.name: engines[s.engine] for s in sources}
-    )
+    databases = databases_of(load(stack, VARIANTS[stack], ROOT))
+    recording = run_program(VARIANTS[stack], stack=stack, databases=databases)
     return Counter(r.type for r in recording.resources if r.type.startswith(("aws:", "gcp:")))
 
 
@@ -49,13 +46,8 @@ def test_the_plan_comes_without_a_warning(plan: Run) -> None:
 
 
 def test_what_only_a_cloud_can_tell_is_unknown(plan: Run) -> None:
-    (policy,) = [
-        event["resourcePreEvent"]["metadata"]["new"]["inputs"]["policy"]
-        for event in plan.events
-        if event.get("resourcePreEvent", {}).get("metadata", {}).get("type")
-        == "aws:kms/keyPolicy:KeyPolicy"
-    ]
-    assert policy == UNKNOWN
+    (policy,) = plan.inputs("aws:kms/keyPolicy:KeyPolicy")
+    assert policy["policy"] == UNKNOWN
 
 
 def test_a_preview_makes_nothing(stack: Stack, plan: Run) -> None:

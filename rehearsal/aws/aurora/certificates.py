@@ -43,7 +43,9 @@ def authority(folder: Path) -> Path:
     certificate = _pem(x509.load_pem_x509_certificate(kept.read_bytes()))
     file = folder / FILE
     if not file.exists() or file.read_bytes() != certificate:
-        file.write_bytes(certificate)
+        aside = folder / f"{FILE}.{os.getpid()}"
+        aside.write_bytes(certificate)
+        aside.replace(file)  # at once: others may be reading it
     return file
 
 
