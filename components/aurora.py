@@ -49,7 +49,7 @@ def look_up_cluster(
             raise pulumi.RunError(f"{where}: the cluster {identifier} {problem}")
         return known
 
-    # All that follows comes from the checked cluster: the first thing that is wrong is what is told.
+    # All that follows comes from the checked cluster: the first thing wrong is what is told.
     found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts).apply(check)
     subnets = aws.rds.get_subnet_group_output(name=found.db_subnet_group_name, opts=opts)
     return AuroraCluster(
