@@ -186,7 +186,7 @@ class BigQueryShape(Shape):
 
 
 class AlertsShape(Shape):
-    """Who is told when an export or a load fails or is late."""
+    """Who is told when something of a route fails or is late."""
 
     emails: list[Annotated[str, AfterValidator(rules.email)]] = Field(
         [],
