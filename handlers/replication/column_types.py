@@ -26,7 +26,6 @@ _PLAIN = {
     "date": "date",
     "datetime(6)": "datetime",
     "json": "json",
-    "text": "longtext",
     "longtext": "longtext",
     "longblob": "longblob",
 }
@@ -46,7 +45,7 @@ class ColumnType:
 
     @classmethod
     def parse(cls, text: str) -> ColumnType:
-        """Read a type as flow.json writes it; ``text`` is a longtext."""
+        """Read a type as flow.json writes it."""
         kind = _PLAIN.get(text)
         if kind:
             return cls(kind=kind)

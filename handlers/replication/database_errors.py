@@ -28,6 +28,7 @@ _PASSING = frozenset(
         1213,  # deadlock
         1290,  # read-only: the writer has become a reader
         1317,  # query interrupted
+        1815,  # internal error: among others S3 was not reached
         1836,  # read-only mode
         1927,  # connection was killed
         2002,  # cannot connect
@@ -35,7 +36,9 @@ _PASSING = frozenset(
         2006,  # server has gone away
         2013,  # lost connection during a query
         2055,  # lost connection at reading
+        3161,  # storage engine is disabled: the writer has become a reader
         4031,  # disconnected for inactivity
+        63985,  # Aurora's own: S3 did not answer
     }
 )
 _OTHER_NUMBER = (1261, 1262)  # a row has too few values, or too many
@@ -47,9 +50,12 @@ _VALUES = (
 
 
 def code_of(error: pymysql.MySQLError) -> int:
-    """Return the error's number, or 0."""
+    """Return the error's number, or 0.
+
+    The protocol has two bytes for it, which PyMySQL reads with a sign: Aurora's 63985 is -1551.
+    """
     code = error.args[0] if error.args else 0
-    return code if isinstance(code, int) else 0
+    return code % 65_536 if isinstance(code, int) else 0
 
 
 def may_pass(error: pymysql.MySQLError) -> bool:

@@ -23,7 +23,7 @@ from replication.conversion import NULL, Converter, Unfit, converter
 from replication.flow import Column, Flow
 from replication.validation import checker
 
-MAX_SEQUENCE_DIGITS = 40
+MAX_SEQUENCE_DIGITS = 57  # a stream's label, and its SequenceNumber: see `changes`
 
 LineWriter: TypeAlias = Callable[[bytes], bytes]
 # Of a column: the attribute, the way into it, the converter, what to say if there must be a value.

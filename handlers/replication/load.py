@@ -76,19 +76,7 @@ def handler(event: Mapping[str, Any], context: Context) -> Any:
 
 def load(event: Mapping[str, Any], services: Services, seconds_left: Callable[[], float]) -> Any:
     """Load the objects of a batch; report the messages that are to come again."""
-    counts: Counter[str] = Counter(
-        dict.fromkeys(
-            (
-                "LoadRows",
-                "LoadUpserts",
-                "LoadDeletes",
-                "LoadStale",
-                "LoadDuplicates",
-                "LoadFailures",
-            ),
-            0,
-        )
-    )
+    counts = Counter({**_counts(Loaded()), "LoadFailures": 0})
     lags: list[float] = []
 
     def one(record: SQSRecord) -> None:  # Powertools calls it by this name

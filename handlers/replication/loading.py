@@ -14,7 +14,7 @@ whether it did.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +38,14 @@ from replication.tables import prepare
 from shared.errors import FerryError
 from shared.retry import Backoff
 
-BACKOFF = Backoff(attempts=4, first=0.5, longest=5.0)
+BACKOFF = Backoff(attempts=20, first=0.5, longest=15.0)
+"""Nearly two minutes of pauses on average, if there is that much time: a failover of Aurora, which
+takes 30 to 60 seconds, is ridden out (AWS, "High availability for Amazon Aurora")."""
+
 SECONDS_NEEDED = 10.0
 MAX_LOCK_WAIT = 50
 
+_UNSAFE_STATEMENT = 1592  # with binlog_format=STATEMENT; says nothing of what was read
 _OTHER_COLUMNS = "the file was written for other columns than the flow has now"
 
 Source = Callable[[StoredObject], str]
@@ -81,18 +85,27 @@ class Loader:
 
     def load(self, stored: StoredObject, seconds_left: Callable[[], float]) -> Loaded:
         """Load an object, or find that it has been loaded; try again what may pass."""
+        needed = SECONDS_NEEDED + self._backoff.longest
         for attempt in range(1, self._backoff.attempts + 1):
             try:
                 return self._load_once(stored, seconds_left())
             except pymysql.MySQLError as error:
                 self._database.close()
                 last = attempt == self._backoff.attempts
-                if last or not may_pass(error) or seconds_left() < SECONDS_NEEDED:
+                if last or not may_pass(error) or seconds_left() < needed:
                     raise LoadFailed(said(error)) from None
             self._backoff.pause(attempt, None)
         raise AssertionError("every last attempt returns or raises")
 
     def _load_once(self, stored: StoredObject, seconds: float) -> Loaded:
+        try:
+            return self._load_now(stored, seconds)
+        except BaseException:
+            # The tables may be what was wrong: the next attempt looks at them again.
+            self._statements = None
+            raise
+
+    def _load_now(self, stored: StoredObject, seconds: float) -> Loaded:
         connection = self._database.connection(seconds)
         with connection.cursor() as cursor:
             wait = max(1, min(MAX_LOCK_WAIT, int(seconds / 4)))
@@ -122,14 +135,7 @@ class Loader:
                 raise LoadFailed(f"{_OTHER_COLUMNS}: {said(error)}") from None
             raise
         cursor.execute("SHOW WARNINGS")
-        warnings = cursor.fetchall()
-        if warnings:
-            _, code, text = warnings[0]
-            why = f"{_OTHER_COLUMNS}: " if is_other_columns(code, str(text)) else ""
-            raise LoadFailed(
-                f"{why}LOAD DATA warns {len(warnings)} times, first: {code}: "
-                f"{without_values(str(text))}"
-            )
+        _refuse_warnings(cursor.fetchall())
 
     def _apply(
         self,
@@ -160,6 +166,17 @@ class Loader:
         )
         connection.commit()
         return loaded
+
+
+def _refuse_warnings(found: Sequence[Sequence[Any]]) -> None:
+    """Raise what SHOW WARNINGS has found, if that is of the lines that were read."""
+    warnings = [(code, str(text)) for _, code, text in found if code != _UNSAFE_STATEMENT]
+    if warnings:
+        code, text = warnings[0]
+        why = f"{_OTHER_COLUMNS}: " if is_other_columns(code, text) else ""
+        raise LoadFailed(
+            f"{why}LOAD DATA warns {len(warnings)} times, first: {code}: {without_values(text)}"
+        )
 
 
 def _counted(cursor: Cursor) -> Loaded:

@@ -2,7 +2,8 @@
 
 One object per invocation, `processing-failed/<flow>/reasons/YYYY/MM/DD/HH/<invocation>.jsonl`, a
 JSON object per line: `recordId`, `sequence`, `reason`, and `rawData`, the record in base64 as
-Firehose had it. The same invocation, repeated, writes the same object.
+Firehose had it. An invocation that is repeated may write another object, as in another hour, with
+the same records: sending both again is harmless, for each change has its sequence.
 """
 
 from __future__ import annotations

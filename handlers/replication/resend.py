@@ -9,19 +9,22 @@ What an object may hold:
 - records that failed, below ``processing-failed/``: those of Firehose and those with a reason, both
   with the record as `rawData`;
 - what an event source mapping gave up, with the stream's records in `payload` (AWS, "Retaining
-  discarded records for a DynamoDB event source in Lambda");
+  discarded records for a DynamoDB event source in Lambda"); if `TABLE_NAME` is set, only those of
+  that table: another's would go into this flow's rows;
 - a table's export in DynamoDB JSON (AWS, "DynamoDB table export output format"), for the first
   fill: its items get the sequence 0, so any change that a stream told of wins. Incremental exports
   are refused, for they do not say which of two changes was the last.
 
-Metrics: `ResendRecords`, `ResendFailures` (changes that cannot be carried).
+Metrics: `ResendRecords`, `ResendFailures` (changes that cannot be carried, or are not this flow's).
 """
 
 from __future__ import annotations
 
 import binascii
 import json
+import os
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +36,7 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from replication import metrics
-from replication.changes import FIRST_SEQUENCE, NotCarried, change_of, encoded, key_hash
+from replication.changes import FIRST_SEQUENCE, NotCarried, change_of, encoded, key_hash, table_of
 from replication.delivery import MAX_RECORDS, Delivery, deliveries, requests_of
 from replication.documents import documents
 from replication.flow import configured
@@ -78,6 +81,7 @@ class Services:
     s3: Any
     delivery: Callable[[], Delivery]
     logger: Logger
+    table: str | None = None
 
 
 @lru_cache(maxsize=1)
@@ -90,6 +94,7 @@ def services() -> Services:
         s3=boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5})),
         delivery=deliveries(variable("DELIVERY_STREAM")),
         logger=telemetry.logger(service),
+        table=os.environ.get("TABLE_NAME") or None,
     )
 
 
@@ -203,12 +208,23 @@ class _Run:
             if "rawData" in document:
                 yield _raw(document, key)
             elif "payload" in document:
-                for record in _payload(document, key):
-                    yield self._change(record)
+                yield from self._changes(_payload(document, key), key)
             elif set(document) == {"Item"}:
                 yield self._exported(document["Item"], key)
             else:
                 raise InvalidInput(f"{key} holds neither failed records nor a full export")
+
+    def _changes(self, records: list[dict[str, Any]], key: str) -> Iterator[bytes | None]:
+        """Yield the changes of the flow's table; None for what is another's, told in one line."""
+        ours = self._services.table
+        others = Counter(str(table_of(each)) for each in records if ours and table_of(each) != ours)
+        if others:
+            self._services.logger.error(
+                "changes of another table are not sent",
+                extra={"object": key, "changes": dict(others), "table": ours},
+            )
+        for record in records:
+            yield None if str(table_of(record)) in others else self._change(record)
 
     def _change(self, record: Mapping[str, Any]) -> bytes | None:
         try:

@@ -76,7 +76,7 @@ class Statements:
 
     def create_keys(self) -> str:
         """Return the statement that makes the table of sequences."""
-        own = ["`ferry_sequence` decimal(40,0) NOT NULL", "`ferry_deleted_at` datetime(6) NULL"]
+        own = ["`ferry_sequence` decimal(65,0) NOT NULL", "`ferry_deleted_at` datetime(6) NULL"]
         return self._create(
             self.keys, [*(self._definition(column) for column in self.flow.key_columns), *own]
         )
@@ -87,7 +87,7 @@ class Statements:
         own = [
             "`ferry_row` bigint unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY",
             f"`ferry_op` enum('{upsert}','{delete}') NOT NULL",
-            "`ferry_sequence` decimal(40,0) NOT NULL",
+            "`ferry_sequence` decimal(65,0) NOT NULL",
         ]
         columns = ", ".join([*own, *self._definitions()])
         return f"CREATE TEMPORARY TABLE {STAGE} ({columns}) {_TABLE}"

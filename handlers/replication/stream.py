@@ -129,9 +129,7 @@ def _send(
         else:
             left, reason = _send_one(data, request, delivery, seconds_left)
         if left:
-            waiting = [
-                changes[index].sequence for index in [*left, *range(request.stop, len(data))]
-            ]
+            waiting = [changes[index].number for index in [*left, *range(request.stop, len(data))]]
             logger.warning(
                 "changes were not accepted",
                 extra={"changes": len(waiting), "sequence": waiting[0], "reason": reason},

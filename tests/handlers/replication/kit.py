@@ -18,6 +18,8 @@ from replication.flow import Flow
 
 BUCKET = "shop-replication"
 STREAM = "shop-page-views"
+LABEL = "2026-11-20T03:00:00.000"
+SOURCE = f"arn:aws:dynamodb:eu-west-1:111122223333:table/page-views/stream/{LABEL}"
 
 FLOW: dict[str, Any] = {
     "flow": "page-views",
@@ -84,6 +86,7 @@ def change(
     keys: Mapping[str, Any] | None = None,
     name: str = "MODIFY",
     view: str = "NEW_IMAGE",
+    source: str = SOURCE,
 ) -> dict[str, Any]:
     """A record of a DynamoDB stream, as Lambda hands it over."""
     told: dict[str, Any] = {
@@ -102,8 +105,13 @@ def change(
         "eventSource": "aws:dynamodb",
         "awsRegion": "eu-west-1",
         "dynamodb": told,
-        "eventSourceARN": "arn:aws:dynamodb:eu-west-1:111122223333:table/page-views/stream/x",
+        "eventSourceARN": source,
     }
+
+
+def placed(number: int | str) -> str:
+    """The sequence of a change of the stream SOURCE."""
+    return f"20261120030000000{number:0>40}"
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pymysql
 from pymysql.connections import Connection
 from sqlalchemy import URL
 
-from replication.database import SQL_MODE, Database
+from replication.database import SESSION, SQL_MODE, Database
 from replication.flow import Flow
 from replication.lines import line_writer
 from replication.loading import Loaded, Loader
@@ -42,6 +42,7 @@ class LocalDatabase(Database):
             database=self._name,
             charset="utf8mb4",
             sql_mode=SQL_MODE,
+            init_command=SESSION,
             autocommit=True,
             read_timeout=patience,
             local_infile=True,

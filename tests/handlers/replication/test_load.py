@@ -280,9 +280,12 @@ def test_values_do_not_leave_the_database_in_its_messages(text: str, told: str) 
 
 
 def test_what_may_pass_is_known_by_its_number() -> None:
-    passing = [1040, 1205, 1213, 1290, 2003, 2006, 2013, 4031]
+    passing = [1040, 1205, 1213, 1290, 1815, 2003, 2006, 2013, 3161, 4031, 63985]
     assert all(may_pass(pymysql.OperationalError(code, "x")) for code in passing)
     assert may_pass(pymysql.InterfaceError(0, ""))
     lasting = [1044, 1045, 1049, 1062, 1064, 1142, 1264, 1366, 1406]
     assert not any(may_pass(pymysql.OperationalError(code, "x")) for code in lasting)
+    # As PyMySQL reads the two bytes of Aurora's own numbers.
+    assert may_pass(pymysql.InternalError(-1551, "x"))
+    assert said(pymysql.InternalError(-1551, "x")) == "database error 63985: x"
     assert said(pymysql.InterfaceError()) == "database error 0: InterfaceError"

@@ -84,6 +84,14 @@ def test_an_object_that_is_not_there_is_told(here: Stage) -> None:
     opened.close()
 
 
+def test_a_session_is_in_utc_and_leaves_no_locks_for_long(here: Stage) -> None:
+    opened = database(here)
+    with opened.connection(60.0).cursor() as cursor:
+        cursor.execute("SELECT @@time_zone, @@wait_timeout, @@autocommit")
+        assert cursor.fetchone() == ("+00:00", 60, 1)
+    opened.close()
+
+
 def test_a_server_of_another_authority_is_not_talked_to(here: Stage) -> None:
     tls = verified(ANOTHER_AUTHORITY.read_text())
     assert tls.check_hostname

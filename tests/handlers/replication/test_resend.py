@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any, cast
 
 import boto3
@@ -20,12 +21,14 @@ from shared.errors import InvalidInput
 from shared.retry import Backoff
 from tests.handlers.replication.kit import (
     BUCKET,
+    SOURCE,
     STREAM,
     Clock,
     FakeFirehose,
     Log,
     change,
     metrics_in,
+    placed,
     record,
     refuse_all,
 )
@@ -126,8 +129,30 @@ def test_what_a_mapping_gave_up_is_read_from_its_payload(function: Function, as_
     function.put(key, json.dumps(document, indent=2))
     answer = function({"bucket": BUCKET, "key": key})
     assert (answer["records"], answer["not_carried"]) == (2, 1)
-    assert [each["sequence"] for each in function.sent] == ["7", "9"]
+    assert [each["sequence"] for each in function.sent] == [placed(7), placed(9)]
     assert function.log.lines[0]["reason"] == "no NewImage: the stream's view type is KEYS_ONLY"
+
+
+@pytest.mark.parametrize("table", ["page-views", None])
+def test_changes_of_another_table_are_counted_and_not_sent(
+    function: Function, table: str | None
+) -> None:
+    function.services = replace(function.services, table=table)
+    other = SOURCE.replace("page-views", "page-views-2")
+    image = {"page_id": {"S": "a"}, "at": {"N": "1"}}
+    for key, source in (("gave-up/1", other), ("gave-up/2", SOURCE)):
+        records = [change(number, image, source=source) for number in (7, 8)]
+        function.put(key, json.dumps({"payload": json.dumps({"Records": records})}))
+    answer = function({"bucket": BUCKET, "prefix": "gave-up/"})
+    assert (answer["records"], answer["not_carried"]) == ((2, 2) if table else (4, 0))
+    told = [line for line in function.log.lines if line["level"] == "ERROR"]
+    if table:
+        assert len(function.sent) == 2
+        (line,) = told
+        assert line["message"] == "changes of another table are not sent"
+        assert (line["object"], line["changes"]) == ("gave-up/1", {"page-views-2": 2})
+    else:
+        assert told == []
 
 
 def export(function: Function, count: int, name: str = "part-1.json.gz") -> str:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from replication.changes import MAX_RECORD
 from replication.delivery import BACKOFF, Delivery, requests_of
+from replication.lines import MAX_SEQUENCE_DIGITS
 from replication.stream import Services, deliver
 from shared.retry import Backoff
 from tests.handlers.replication.kit import (
+    SOURCE,
     STREAM,
     Clock,
     FakeFirehose,
@@ -23,6 +25,7 @@ from tests.handlers.replication.kit import (
     change,
     fail,
     metrics_in,
+    placed,
     refuse,
     refuse_all,
 )
@@ -67,8 +70,9 @@ def test_a_change_is_its_new_image_and_a_removal_its_key() -> None:
     image = {"page_id": {"S": "é"}, "price": {"N": "12.50"}}
     assert function([change(7, image, name="INSERT"), change(8, None, name="REMOVE")]) == []
     assert function.firehose.accepted == [
-        '{"op":"upsert","sequence":"7","item":{"page_id":"é","price":12.50}}'.encode(),
-        b'{"op":"delete","sequence":"8","item":{"page_id":"a","at":1}}',
+        f'{{"op":"upsert","sequence":"{placed(7)}",'
+        '"item":{"page_id":"é","price":12.50}}'.encode(),
+        f'{{"op":"delete","sequence":"{placed(8)}","item":{{"page_id":"a","at":1}}}}'.encode(),
     ]
 
 
@@ -76,7 +80,7 @@ def test_a_batch_goes_in_requests_of_500_in_order() -> None:
     function = Function()
     assert function(changes(1_201)) == []
     assert [len(call) for call in function.firehose.calls] == [500, 500, 201]
-    assert function.sequences == [str(100 + n) for n in range(1_201)]
+    assert function.sequences == [placed(100 + n) for n in range(1_201)]
 
 
 @given(st.lists(st.integers(1, MAX_RECORD), max_size=40) | st.lists(st.just(10), max_size=1_600))
@@ -94,7 +98,7 @@ def test_only_what_was_not_accepted_is_sent_again(capsys: pytest.CaptureFixture[
     function = Function(refuse(1, 3), refuse(0))
     assert function(changes(5)) == []
     assert [len(call) for call in function.firehose.calls] == [5, 2, 1]
-    assert sorted(function.sequences) == ["100", "101", "102", "103", "104"]
+    assert sorted(function.sequences) == [placed(number) for number in range(100, 105)]
     # What gets through is no reason to wait for longer and longer.
     assert function.clock.pauses == [0.2, 0.2]
     assert metrics_in(capsys.readouterr().out) == {
@@ -161,7 +165,7 @@ def test_a_refusal_for_good_is_not_repeated() -> None:
         (change(102, None, view="KEYS_ONLY"), "no NewImage: the stream's view type is KEYS_ONLY"),
         (
             change(102, {"secret": {"S": "x" * MAX_RECORD}}),
-            "1,024,053 bytes; Firehose takes 1,024,000",
+            "1,024,107 bytes; Firehose takes 1,024,000",
         ),
         (change(102, {"secret": {"N": "x"}}), "not an item of DynamoDB: NotDynamoDB"),
         (change(102, {"secret": {"S": "\ud800"}}), "not an item of DynamoDB: UnicodeEncodeError"),
@@ -172,7 +176,7 @@ def test_a_change_that_cannot_be_carried_is_reported_and_the_others_go(
 ) -> None:
     function = Function()
     assert function([*changes(2), bad, *changes(2, 103)]) == ["102"]
-    assert function.sequences == ["100", "101", "103", "104"]
+    assert function.sequences == [placed(number) for number in (100, 101, 103, 104)]
     (line,) = function.log.lines
     assert (line["sequence"], line["reason"]) == ("102", reason)
     assert len(line["key"]) == 16
@@ -181,11 +185,41 @@ def test_a_change_that_cannot_be_carried_is_reported_and_the_others_go(
 
 
 def test_the_largest_record_that_firehose_takes_goes() -> None:
-    frame = len('{"op":"upsert","sequence":"7","item":{"a":""}}')
+    frame = len(f'{{"op":"upsert","sequence":"{placed(7)}","item":{{"a":""}}}}')
     function = Function()
     assert function([change(7, {"a": {"S": "x" * (MAX_RECORD - frame)}})]) == []
     assert len(function.firehose.accepted[0]) == MAX_RECORD
     assert function([change(7, {"a": {"S": "x" * (MAX_RECORD - frame + 1)}})]) == ["7"]
+
+
+def test_a_later_stream_is_later_whatever_its_numbers() -> None:
+    """A table that was made again, or its stream switched off and on, may begin lower."""
+    function = Function()
+    later = SOURCE.replace("03:00:00.000", "03:00:00.001")
+    image = {"page_id": {"S": "a"}, "at": {"N": "1"}}
+    assert function([change("9" * 40, image), change(7, None, name="REMOVE", source=later)]) == []
+    old, new = function.sequences
+    assert (old, new) == ("20261120030000000" + "9" * 40, "20261120030000001" + "0" * 39 + "7")
+    assert len(old) == len(new) == MAX_SEQUENCE_DIGITS
+    assert int(new) > int(old)
+
+
+@pytest.mark.parametrize(
+    ("number", "source", "reason"),
+    [
+        ("102", "arn:aws:dynamodb:x:1:table/page-views/stream/x", "the label of a stream"),
+        ("102", "arn:aws:dynamodb:x:1:table/page-views", "the label of a stream"),
+        ("1" * 41, SOURCE, "SequenceNumber is not of 1 to 40 digits"),
+    ],
+)
+def test_a_change_whose_place_cannot_be_told_is_not_carried(
+    number: str, source: str, reason: str
+) -> None:
+    function = Function()
+    image = {"page_id": {"S": "a"}}
+    assert function([change(number, image, source=source), *changes(1)]) == [number]
+    assert len(function.firehose.accepted) == 1
+    assert reason in function.log.lines[0]["reason"]
 
 
 def test_sequences_are_compared_as_numbers() -> None:

@@ -65,13 +65,15 @@ def test_the_transform_function_answers(layer: Any) -> None:
     assert stored["Key"].startswith("processing-failed/page-views/reasons/")
 
 
-def test_the_resend_function_answers(layer: Any) -> None:
+def test_the_resend_function_answers(layer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make_stream()
+    monkeypatch.setenv("TABLE_NAME", "page-views")
     boto3.client("s3", region_name="eu-west-1").put_object(
         Bucket=BUCKET, Key="failed", Body=b'{"rawData": "AAAA"}'
     )
     answer = resend.handler({"bucket": BUCKET, "key": "failed"}, layer.context)
     assert answer == {"objects": 1, "records": 1, "not_carried": 0, "next": None}
+    assert resend.services().table == "page-views"
 
 
 @pytest.mark.parametrize("arn", [None, "arn:aws:secretsmanager:eu-west-1:111122223333:secret:x"])
