@@ -107,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_source_options(run)
     run.add_argument(
-        "--route", choices=list(faults.FAULTS), default="snapshot", help="default: %(default)s"
+        "--route",
+        choices=list(faults.FAULTS),
+        help="which of the stack's routes to play (default: snapshot, if the stack has it)",
     )
     run.add_argument("--json", type=Path, metavar="F", help="write the outcome for scripts")
     run.add_argument("--html", type=Path, metavar="F", help="write the outcome as a page")
@@ -213,6 +215,8 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, errors: Console) -> int:
+    config = stack_file.load(_PROJECT, options.stack)
+    options.route = options.route or stack_file.default_route(config)
     fault = faults.parse(options.fault, options.route)
     _check_route(options)
     _check_outputs(options)
@@ -297,6 +301,10 @@ def _tell(
 def _run_snapshot(
     options: argparse.Namespace, fault: faults.FaultChoice | None, errors: Console
 ) -> int:
+    if stack_file.has_replication_alone(stack_file.load(_PROJECT, options.stack)):
+        raise BadInput(
+            [f"--route snapshot: the stack {options.stack} has no such route; leave it out"]
+        )
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = cast.of_stack(
             _PROJECT, Path(folder), options.stack, options.source, options.engine

@@ -12,6 +12,7 @@ from rehearsal.errors import BadInput
 
 SNAPSHOT = "data-ferry:snapshot"
 BIGQUERY = "data-ferry:bigquery"
+REPLICATION = "data-ferry:replication"
 HANDLERS = "data-ferry:handlers"
 REGION = "aws:region"
 AWS_ENDPOINTS = "aws:endpoints"
@@ -43,6 +44,16 @@ def load(project: Path, stack: str) -> Config:
     if not isinstance(config, dict):
         raise BadInput([f"{path.name}: write the stack's settings below a `config:` key"])
     return {str(key): value for key, value in config.items()}
+
+
+def has_replication_alone(config: Config) -> bool:
+    """Say whether the one route of a stack is the replication route."""
+    return REPLICATION in config and not {SNAPSHOT, BIGQUERY} & config.keys()
+
+
+def default_route(config: Config) -> str:
+    """Return the route that is played of a stack when none is named."""
+    return "replication" if has_replication_alone(config) else "snapshot"
 
 
 def declared_sources(config: Config) -> list[dict[str, Any]]:

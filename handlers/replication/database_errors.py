@@ -38,7 +38,7 @@ _PASSING = frozenset(
         2055,  # lost connection at reading
         3161,  # storage engine is disabled: the writer has become a reader
         4031,  # disconnected for inactivity
-        63985,  # Aurora's own: S3 did not answer
+        63985,  # one of Aurora's own: what S3 answered was an error
     }
 )
 _OTHER_NUMBER = (1261, 1262)  # a row has too few values, or too many

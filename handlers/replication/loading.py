@@ -40,7 +40,7 @@ from shared.retry import Backoff
 
 BACKOFF = Backoff(attempts=20, first=0.5, longest=15.0)
 """Nearly two minutes of pauses on average, if there is that much time: a failover of Aurora, which
-takes 30 to 60 seconds, is ridden out (AWS, "High availability for Amazon Aurora")."""
+typically takes less than one (AWS, "High availability for Amazon Aurora"), is ridden out."""
 
 SECONDS_NEEDED = 10.0
 MAX_LOCK_WAIT = 50

@@ -7,9 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rehearsal.stack_file import Config
-
-REPLICATION = "data-ferry:replication"
+from rehearsal.stack_file import REPLICATION, Config
 
 
 @dataclass(frozen=True)

@@ -64,9 +64,12 @@ class ReplicationOutcome:
             texts=frozenset({"flow", "table", "copy"}),
             lines=[Line(_cells(flow), flow.is_equal) for flow in self.flows],
             notes=[
-                f"{flow.flow}: {count:,} refused: {reason}"
-                for flow in self.flows
-                for reason, count in sorted(flow.refused.items())
+                *(f"fault: {name} {count:,} times" for name, count in sorted(self.faults.items())),
+                *(
+                    f"{flow.flow}: {count:,} refused: {reason}"
+                    for flow in self.flows
+                    for reason, count in sorted(flow.refused.items())
+                ),
             ],
             verdict=self._verdict(),
         )

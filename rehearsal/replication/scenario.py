@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rehearsal import scenario, stage
+from rehearsal import scenario, stack_file, stage
 from rehearsal.aws.aurora import Aurora
 from rehearsal.aws.delivery_faults import DeliveryFaults
 from rehearsal.cast import Cast
@@ -76,7 +76,10 @@ def play(
 
     Raises BadInput where the stack has no such route or a table that the traffic does not fit.
     """
-    flow = playable_flow(cast, stack)
+    if flows.cluster(cast.config) is None and stack_file.REPLICATION not in cast.config:
+        raise BadInput(
+            [f"--route replication: the stack {stack} has no data-ferry:replication; try local"]
+        )
     began = time.monotonic()
     scenario.package_handlers(project, progress)
     faults = how.faults()
@@ -85,13 +88,16 @@ def play(
         deployment = scenario.deploy_stack(
             project, replace(cast, config=config), stack, clouds, progress
         )
-        route = Route(clouds, deployment, config, flow, password)
+        # Deployed first: what is wrong with the stack itself is what its owner wants to hear.
+        route = Route(clouds, deployment, config, playable_flow(cast, stack), password)
         shares = _traffic(how)
         with progress.act("write", "Writing"):
             _write(route, shares, how, progress)
         with progress.act("arrive", "Waiting for what is on its way"):
             route.settle(lambda: progress.say("Waiting for what is on its way"))
         outcome = ReplicationOutcome(stack, dict(deployment.resources), faults=dict(faults.struck))
+        if how.crashes_database:
+            outcome.faults["database down"] = 1
         with progress.act("compare", "Comparing"):
             _compare(route, shares, outcome)
         outcome.problems.extend(_idle_faults(faults, how, shares))
@@ -102,17 +108,14 @@ def play(
 
 def playable_flow(cast: Cast, stack: str) -> Flow:
     """Return the flow whose table the traffic fits; BadInput where there is none."""
-    if flows.cluster(cast.config) is None:
-        raise BadInput(
-            [f"--route replication: the stack {stack} has no data-ferry:replication; try local"]
-        )
     for flow in flows.declared_flows(cast.config):
         if flow.key == _KEY:
             return flow
     raise BadInput(
         [
-            f"--route replication: no flow of the stack {stack} has the key of the page views that "
-            "the rehearsal writes: partition_key {page_id: S}, sort_key {session: S}"
+            f"--route replication: the stack {stack} deploys, but no flow of it has the key of the "
+            "page views that the rehearsal writes: partition_key {page_id: S}, sort_key "
+            f"{{session: S}}; play the stack local, and see yours with make preview STACK={stack}"
         ]
     )
 
@@ -139,6 +142,8 @@ def _write(route: Route, shares: list[Traffic], how: Play, progress: Progress) -
 
     route.write(shares, gate)
     crash.end()
+    written = sum(sum(share.counts.values()) for share in shares)
+    progress.say(f"Writing: {written:,} changes to {route.flow.table}")
 
 
 def _compare(route: Route, shares: list[Traffic], outcome: ReplicationOutcome) -> None:
@@ -172,6 +177,11 @@ def _problems(
     route: Route, differences: Differences, poisons: set[str], refused: Refused
 ) -> Iterator[Problem]:
     name = route.flow.name
+    unmeant = sum(refused.reasons.values()) - len(poisons)
+    if unmeant > 0:
+        reasons = "; ".join(refused.reasons)
+        told = f"{unmeant:,} changes that were meant to be good: {reasons}"
+        yield Problem(name, "refused", f"{told}. The traffic is page views, as schemas/ has them")
     for line in differences.told:
         yield Problem(name, "differs", line)
     if differences.count > len(differences.told):
@@ -179,9 +189,6 @@ def _problems(
         yield Problem(name, "differs", f"and {rest:,} more")
     for missing in sorted(poisons - refused.notes):
         yield Problem(name, "lost", f"{missing} is not below processing-failed/")
-    if sum(refused.reasons.values()) > len(poisons):
-        reasons = ", ".join(refused.reasons)
-        yield Problem(name, "refused", f"more than the {len(poisons)} bad changes: {reasons}")
     for key in route.discarded():
         yield Problem(name, "discarded", f"Lambda gave up on a batch: {key}")
     if waiting := route.dead_letters():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from pathlib import Path
 
@@ -13,19 +14,24 @@ from rehearsal.replication import flows
 from rehearsal.replication.flows import Flow
 from rehearsal.stack_file import Config
 
+_SECRET_ARN = re.compile(r"arn:aws:secretsmanager:[a-z0-9-]+:\d{12}:secret:.+-[A-Za-z0-9]{6}")
+
 
 def with_certificates(config: Config, project: Path) -> Config:
     """Return *config* with the local authority's certificate, which is made if it is not there.
 
-    Whatever a stack trusts, the cluster of a rehearsal has a certificate of this authority.
+    Whatever a stack trusts, the cluster of a rehearsal has a certificate of this authority. A file
+    that is not there stays as it is, for the program to tell.
     """
     cluster = flows.cluster(config)
     if cluster is None:
         return config
     folder = authority_of(project)
     file = certificates.authority(folder)
+    if not (project / str(cluster.get("ca_bundle"))).is_file():
+        return config
     trusted = {**cluster, "ca_bundle": file.relative_to(project).as_posix()}
-    return stack_file.with_option(config, flows.REPLICATION, cluster=trusted)
+    return stack_file.with_option(config, stack_file.REPLICATION, cluster=trusted)
 
 
 def authority_of(project: Path) -> Path:
@@ -47,10 +53,11 @@ def make(aws: LocalAws, config: Config) -> None:
 def with_secret(aws: LocalAws, config: Config) -> tuple[Config, str | None]:
     """Return *config* with a local secret in place of the one it names, and the password in it.
 
-    None is the password of a user that logs on with tokens.
+    None is the password of a user that logs on with tokens. What is no ARN of a secret stays as it
+    is, for the program to tell.
     """
     cluster = flows.cluster(config)
-    if cluster is None or not cluster.get("secret_arn"):
+    if cluster is None or not _SECRET_ARN.fullmatch(str(cluster.get("secret_arn"))):
         return config, None
     password = secrets.token_urlsafe(16)
     content = {"username": cluster["user"], "password": password}
@@ -59,7 +66,7 @@ def with_secret(aws: LocalAws, config: Config) -> tuple[Config, str | None]:
         SecretString=json.dumps(content),
     )
     named = {**cluster, "secret_arn": made["ARN"]}
-    return stack_file.with_option(config, flows.REPLICATION, cluster=named), password
+    return stack_file.with_option(config, stack_file.REPLICATION, cluster=named), password
 
 
 def _make_table(aws: LocalAws, flow: Flow) -> None:

@@ -85,11 +85,16 @@ def test_an_object_that_is_not_there_is_told(here: Stage) -> None:
 
 
 def test_a_session_is_in_utc_and_leaves_no_locks_for_long(here: Stage) -> None:
-    opened = database(here)
-    with opened.connection(60.0).cursor() as cursor:
-        cursor.execute("SELECT @@time_zone, @@wait_timeout, @@autocommit")
-        assert cursor.fetchone() == ("+00:00", 60, 1)
-    opened.close()
+    ((before,),) = here.sql("SELECT @@GLOBAL.time_zone")
+    here.sql("SET GLOBAL time_zone = '+05:00'")
+    try:
+        opened = database(here)
+        with opened.connection(60.0).cursor() as cursor:
+            cursor.execute("SELECT @@time_zone, @@wait_timeout, @@autocommit")
+            assert cursor.fetchone() == ("+00:00", 60, 1)
+        opened.close()
+    finally:
+        here.sql(f"SET GLOBAL time_zone = '{before}'")
 
 
 def test_a_server_of_another_authority_is_not_talked_to(here: Stage) -> None:

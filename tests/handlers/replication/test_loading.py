@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,7 +29,7 @@ from replication.loading import (
 )
 from replication.objects import StoredObject
 from replication.tables import WrongTable, _check_keys, prepare
-from tests.handlers.replication.kit import FLOW, Clock, flow, flow_of, record, upsert
+from tests.handlers.replication.kit import FLOW, Clock, flow, flow_of, placed, record, upsert
 from tests.handlers.replication.mysql_kit import Warehouse
 
 
@@ -110,6 +111,14 @@ def test_a_change_of_a_stream_wins_over_an_export(warehouse: Warehouse) -> None:
     warehouse.load(warehouse.put([record(view("a", hits=2), "100000000003498069978")]))
     warehouse.load(warehouse.put([record(view("a", hits=1), 0), record(view("b", hits=1), 0)]))
     assert warehouse.rows() == [row("a", hits=2), row("b", hits=1)]
+
+
+def test_a_change_of_a_later_stream_wins_over_one_of_an_earlier(warehouse: Warehouse) -> None:
+    early, late = placed("9" * 40), "9" * 17 + "1".zfill(40)
+    warehouse.load(warehouse.put([record(view("a", hits=2), late)]))
+    warehouse.load(warehouse.put([record(view("a", hits=1), early)]))
+    assert warehouse.rows() == [row("a", hits=2)]
+    assert warehouse.sql("SELECT ferry_sequence FROM ferry_keys_page_views") == [(Decimal(late),)]
 
 
 @pytest.mark.parametrize("other", ["A", "á", "a ", "a\u200b", "a\u0301"])

@@ -194,13 +194,9 @@ class Networked:
             IpPermissions=[{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}],
         )
         where = {"SubnetIds": list(cluster.subnet_group.subnets), "SecurityGroupIds": [self.group]}
-        make_function(
-            here.aws,
-            name,
-            TOKEN_CODE,
-            statement("rds-db:connect", here.database_user("tokens")),
-            **({"VpcConfig": where} if inside else {}),
-        )
+        options: dict[str, Any] = {"VpcConfig": where} if inside else {}
+        may = statement("rds-db:connect", here.database_user("tokens"))
+        make_function(here.aws, name, TOKEN_CODE, may, **options)
 
     def let_out(self, **rule: Any) -> None:
         self._ec2.authorize_security_group_egress(

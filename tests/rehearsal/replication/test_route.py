@@ -62,7 +62,7 @@ def test_a_cluster_that_its_owner_opens_by_hand(tmp_path: Path) -> None:
     cluster = {
         "identifier": "theirs",
         "user": "loader",
-        "ca_bundle": "any.pem",
+        "ca_bundle": "tests/components/rds-ca.pem",
         "secret_arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:loader-a1B2c3",
     }
     flow = {**route["flows"]["page-views"], "create_table": False, "table": "their-views"}
@@ -79,16 +79,54 @@ def test_a_stack_with_the_route_alone(tmp_path: Path) -> None:
         if key not in ("data-ferry:snapshot", "data-ferry:bigquery")
     }
     project = project_with(tmp_path / "project", "alone", config)
-    played = play(tmp_path, "--stack", "alone", "--changes", "400", project=project)
+    need_mariadb()
+    outputs = ("--json", str(tmp_path / "out.json"), "--html", str(tmp_path / "out.html"))
+    # It need not be named: it is the only route there is.
+    played = command(
+        *("run", "--stack", "alone", "--changes", "400", *outputs), folder=tmp_path, project=project
+    )
     arrived(played)
     assert played.json["resources"]["gcp"] == 0
 
 
+def test_a_table_that_the_traffic_does_not_fit_is_told_once_the_stack_is_right(
+    tmp_path: Path,
+) -> None:
+    config = config_of("local")
+    flow = config["data-ferry:replication"]["flows"]["page-views"]
+    del flow["sort_key"]
+    project = project_with(tmp_path / "project", "other", config)
+    played = play(tmp_path, "--stack", "other", project=project)
+    assert (played.status, played.output) == (2, "")
+    assert played.errors.splitlines()[-1].startswith(
+        "--route replication: the stack other deploys, but no flow of it has the key"
+    )
+
+
 WRONG: list[tuple[str, dict[str, Any]]] = [
     ("schema: ", {"schema": {"type": "objekt"}}),
+    ("schema: ", {"schema": "schemas/nowhere.json"}),
     ("columns.hits: ", {"columns": {"page_id": "varchar(9)", "session": "json", "hits": "text"}}),
     ("columns.page: is missing", {"partition_key": {"page": "S"}}),
 ]
+
+
+WRONG_CLUSTERS = [
+    ("ca_bundle: there is no file", {"ca_bundle": "certs/nowhere.pem"}),
+    ("secret_arn: ", {"secret_arn": "analytics/ferry"}),
+]
+
+
+@pytest.mark.parametrize(("place", "changes"), WRONG_CLUSTERS)
+def test_a_mistake_about_the_cluster_is_told_as_the_program_tells_it(
+    tmp_path: Path, place: str, changes: dict[str, Any]
+) -> None:
+    config = config_of("local")
+    config["data-ferry:replication"]["cluster"].update(changes)
+    project = project_with(tmp_path / "project", "wrong", config)
+    played = play(tmp_path, "--stack", "wrong", project=project)
+    assert (played.status, played.output) == (2, "")
+    assert f"data-ferry:replication.cluster.{place}" in played.errors
 
 
 @pytest.mark.parametrize(("place", "changes"), WRONG)
