@@ -55,7 +55,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
         deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert deployed.status == 0, deployed.output + deployed.errors
         assert "All well: as many rows in source, export and BigQuery" in deployed.output
-        assert "107 AWS and 39 Google resources" in deployed.output
+        assert "109 AWS and 39 Google resources" in deployed.output
         clouds = kept.find(folder)
         assert clouds is not None
         s3 = boto3.client(
@@ -81,7 +81,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
 
         again = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert again.status == 0, again.output + again.errors
-        assert "185 unchanged" in again.output
+        assert "187 unchanged" in again.output
 
         asked = command(
             *("pulumi", "--stack", "mine", "--", "stack", "output", "--json"),
@@ -97,7 +97,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
             assert f"Emptied bucket {bucket}" in destroyed.errors
         assert "replication-111122223333: 1 objects" in destroyed.errors
         # The catalog went with the bucket's objects: the refresh has found it gone.
-        assert re.findall(r"(\d+) deleted", destroyed.output) == ["1", "184"]
+        assert re.findall(r"(\d+) deleted", destroyed.output) == ["1", "186"]
         assert kept.find(folder) is None
         assert not folder.exists()
     finally:
@@ -114,6 +114,8 @@ def interrupted_deploy(project: Path, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        # A shell lets what it runs in the background ignore Ctrl-C, and so all that starts there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         lines = []
         assert process.stdout is not None
@@ -206,7 +208,7 @@ def test_a_fresh_clone_has_all_that_a_preview_needs(project: Path, tmp_path: Pat
         *("pulumi", "--stack", "local", "--", "preview", "--diff"), folder=tmp_path, project=project
     )
     assert shown.status == 0, shown.output + shown.errors
-    assert "185 to create" in shown.output
+    assert "187 to create" in shown.output
     assert "warning" not in (shown.output + shown.errors).lower()
     assert (project / "build" / "local" / "rds-ca.pem").is_file()
 
