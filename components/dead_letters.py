@@ -8,7 +8,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components import iam
-from components.iam import Statement
 
 _RETENTION_SECONDS = 14 * 86_400  # SQS's maximum: time to find out and to start by hand
 
@@ -52,19 +51,7 @@ class DeadLetterQueue(pulumi.ComponentResource):
         aws.sqs.QueuePolicy(
             name,
             queue_url=queue.url,
-            policy=iam.policy(
-                Statement(
-                    sid="RulesSend",
-                    principals={"Service": "events.amazonaws.com"},
-                    actions=["sqs:SendMessage"],
-                    resources=[queue.arn],
-                    conditions={
-                        "StringEquals": {"aws:SourceAccount": args.account_id},
-                        "ArnLike": {"aws:SourceArn": rules},
-                    },
-                ),
-                iam.deny_plain_http("TlsOnly", "sqs:*", queue.arn),
-            ),
+            policy=iam.rules_send(queue.arn, args.account_id, rules),
             opts=child,
         )
         self.queue_name = queue.name

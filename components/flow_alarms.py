@@ -8,7 +8,7 @@ import pulumi
 
 from components.flow_load import FlowLoad
 from components.flow_stream import FlowStream
-from components.metric_alarm import Audience, Metric, above, waiting
+from components.metric_alarm import Audience, Metric, above, of_function, waiting
 
 _MINUTE_MS = 60_000
 
@@ -41,12 +41,7 @@ class FlowAlarms(pulumi.ComponentResource):
         args, minutes = self._args, self._args.lag_minutes
         self._above(
             "iterator-age",
-            Metric(
-                namespace="AWS/Lambda",
-                name="IteratorAge",
-                dimensions={"FunctionName": args.stream.stream_function},
-                statistic="Maximum",
-            ),
+            of_function("IteratorAge", args.stream.stream_function, "Maximum"),
             minutes * _MINUTE_MS,
             f"The stream of flow {args.flow} is read more than {minutes} minutes late.",
         )
@@ -106,24 +101,14 @@ class FlowAlarms(pulumi.ComponentResource):
         )
         self._above(
             "lost",
-            Metric(
-                namespace="AWS/Lambda",
-                name="DestinationDeliveryFailures",
-                dimensions={"FunctionName": args.stream.stream_function},
-                statistic="Sum",
-            ),
+            of_function("DestinationDeliveryFailures", args.stream.stream_function),
             0,
             f"Changes of flow {args.flow} reached neither Firehose nor the bucket for failures.",
         )
         for metric, words in (("Errors", "fails"), ("Throttles", "is throttled")):
             self._above(
                 f"transform-{metric.lower()}",
-                Metric(
-                    namespace="AWS/Lambda",
-                    name=metric,
-                    dimensions={"FunctionName": args.stream.transform_function},
-                    statistic="Sum",
-                ),
+                of_function(metric, args.stream.transform_function),
                 0,
                 f"The transformation of flow {args.flow} {words}; after its retries the changes "
                 "are kept below processing-failed/.",

@@ -19,6 +19,7 @@ from components.packaged_function import (
     Packages,
 )
 from components.replication_bucket import LOADS
+from components.trigger import MAX_EVENT_AGE_SECONDS, MAX_EVENT_ATTEMPTS
 
 _TIMEOUT_SECONDS = 300
 # AWS, "Using Lambda with Amazon SQS": at least six times the function's timeout, so that a message
@@ -32,9 +33,6 @@ _RETENTION_SECONDS = 14 * 86_400
 _MAX_CONCURRENCY = 2
 # One file may take most of the time of an invocation, and one that fails is put off for long.
 _BATCH_SIZE = 1
-# Both EventBridge's own maximum.
-_MAX_EVENT_AGE_SECONDS = 86_400
-_MAX_EVENT_ATTEMPTS = 185
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,19 +141,7 @@ class FlowLoad(pulumi.ComponentResource):
         allowed = aws.sqs.QueuePolicy(
             name,
             queue_url=queue.url,
-            policy=iam.policy(
-                Statement(
-                    sid="RuleSends",
-                    principals={"Service": "events.amazonaws.com"},
-                    actions=["sqs:SendMessage"],
-                    resources=[queue.arn],
-                    conditions={
-                        "StringEquals": {"aws:SourceAccount": args.account_id},
-                        "ArnEquals": {"aws:SourceArn": rule.arn},
-                    },
-                ),
-                iam.deny_plain_http("TlsOnly", "sqs:*", queue.arn),
-            ),
+            policy=iam.rules_send(queue.arn, args.account_id, rule.arn),
             opts=child,
         )
         aws.cloudwatch.EventTarget(
@@ -164,8 +150,8 @@ class FlowLoad(pulumi.ComponentResource):
             target_id="queue",
             arn=queue.arn,
             retry_policy={
-                "maximum_event_age_in_seconds": _MAX_EVENT_AGE_SECONDS,
-                "maximum_retry_attempts": _MAX_EVENT_ATTEMPTS,
+                "maximum_event_age_in_seconds": MAX_EVENT_AGE_SECONDS,
+                "maximum_retry_attempts": MAX_EVENT_ATTEMPTS,
             },
             dead_letter_config={"arn": dead_letters_arn},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[allowed]),

@@ -103,6 +103,37 @@ def account_root(account_id: pulumi.Input[str]) -> pulumi.Output[str]:
     return pulumi.Output.concat("arn:aws:iam::", account_id, ":root")
 
 
+def write_logs(*group_arns: pulumi.Input[str]) -> Statement:
+    """Return the statement that lets a function write to its log groups."""
+    return Statement(
+        sid="Log",
+        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+        resources=[pulumi.Output.concat(arn, ":*") for arn in group_arns],
+    )
+
+
+def rules_send(
+    queue_arn: pulumi.Input[str], account_id: pulumi.Input[str], rule_arns: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Return the policy of a queue that takes events of the account's rules, and only over TLS.
+
+    `rule_arns` is the ARN of a rule, or a pattern of several.
+    """
+    return policy(
+        Statement(
+            sid="RulesSend",
+            principals={"Service": "events.amazonaws.com"},
+            actions=["sqs:SendMessage"],
+            resources=[queue_arn],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": account_id},
+                "ArnLike": {"aws:SourceArn": rule_arns},
+            },
+        ),
+        deny_plain_http("TlsOnly", "sqs:*", queue_arn),
+    )
+
+
 def deny_plain_http(sid: str, action: str, *resources: pulumi.Input[str]) -> Statement:
     """Return the statement that refuses every request which does not come over TLS."""
     return Statement(

@@ -14,6 +14,7 @@ from components.catalog import CATALOG
 from components.export_bucket import LOADS
 from components.export_key import through_s3
 from components.iam import Statement
+from components.packaged_function import powertools
 from components.state_machine import StateMachine, StateMachineArgs
 from components.trigger import EventTrigger, EventTriggerArgs
 from export_identity import shorten
@@ -114,7 +115,9 @@ class LoadFunctions(pulumi.ComponentResource):
             f"{name}-functions",
             name="load",
             role=role.name,
-            policy=iam.policy(*_permissions(args), _log([group.arn for group in logs.values()])),
+            policy=iam.policy(
+                *_permissions(args), iam.write_logs(*(group.arn for group in logs.values()))
+            ),
             opts=child,
         )
         package = pulumi.FileArchive(args.package)
@@ -143,10 +146,7 @@ class LoadFunctions(pulumi.ComponentResource):
 def _environment(args: LoadFunctionsArgs, service: str) -> dict[str, pulumi.Input[str]]:
     return {
         "GOOGLE_CREDENTIALS_CONFIG": args.google_credentials,
-        "SERVICE_NAME": args.service,
-        "POWERTOOLS_SERVICE_NAME": service,
-        "POWERTOOLS_METRICS_NAMESPACE": "data-ferry",
-        "POWERTOOLS_LOG_LEVEL": "INFO",
+        **powertools(args.service, service),
     }
 
 
@@ -179,14 +179,6 @@ def _permissions(args: LoadFunctionsArgs) -> list[Statement]:
             conditions=through_s3(args.region, args.bucket_arn, None),
         ),
     ]
-
-
-def _log(group_arns: list[pulumi.Output[str]]) -> Statement:
-    return Statement(
-        sid="Log",
-        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-        resources=[pulumi.Output.concat(arn, ":*") for arn in group_arns],
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,9 +37,8 @@ def above(
     threshold: float,
     what: str,
     audience: Audience,
-    periods: int = 1,
 ) -> None:
-    """Make the alarm `name` for values above `threshold` in `periods` times five minutes.
+    """Make the alarm `name` for values above `threshold` within five minutes.
 
     `what` says in one sentence what has then happened. No data is no alarm: a service writes no
     zeros for what does not happen.
@@ -53,12 +52,24 @@ def above(
         dimensions=metric.dimensions,
         statistic=metric.statistic,
         period=PERIOD_SECONDS,
-        evaluation_periods=periods,
+        evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
         threshold=threshold,
         treat_missing_data="notBreaching",
         alarm_actions=[audience.topic_arn],
         opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def of_function(
+    name: str, function: pulumi.Input[str], statistic: Literal["Sum", "Maximum"] = "Sum"
+) -> Metric:
+    """Return a metric that Lambda has of each function."""
+    return Metric(
+        namespace="AWS/Lambda",
+        name=name,
+        dimensions={"FunctionName": function},
+        statistic=statistic,
     )
 
 

@@ -79,7 +79,9 @@ class PackagedFunction(pulumi.ComponentResource):
             name="function",
             role=role.name,
             policy=iam.policy(
-                *args.permissions, _log(logs.arn), *(_interfaces(arn) if args.network else ())
+                *args.permissions,
+                iam.write_logs(logs.arn),
+                *(_interfaces(arn) if args.network else ()),
             ),
             opts=child,
         )
@@ -95,7 +97,12 @@ class PackagedFunction(pulumi.ComponentResource):
             memory_size=args.memory_mb,
             timeout=args.timeout_seconds,
             layers=list(args.layer_arns) or None,
-            environment={"variables": {**_environment(packages, args.handler), **args.environment}},
+            environment={
+                "variables": {
+                    **powertools(packages.service, _service(args.handler)),
+                    **args.environment,
+                }
+            },
             vpc_config=(
                 {
                     "subnet_ids": args.network.subnet_ids,
@@ -120,22 +127,18 @@ class PackagedFunction(pulumi.ComponentResource):
         )
 
 
-def _environment(packages: Packages, handler: str) -> dict[str, pulumi.Input[str]]:
-    module = handler.removesuffix(".handler").replace(".", "-").replace("_", "-")
+def powertools(service: str, function: str) -> dict[str, pulumi.Input[str]]:
+    """Return the variables of every function: the stack's service, and whose logs these are."""
     return {
-        "SERVICE_NAME": packages.service,
-        "POWERTOOLS_SERVICE_NAME": module,
+        "SERVICE_NAME": service,
+        "POWERTOOLS_SERVICE_NAME": function,
         "POWERTOOLS_METRICS_NAMESPACE": "data-ferry",
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 
 
-def _log(group_arn: pulumi.Output[str]) -> Statement:
-    return Statement(
-        sid="Log",
-        actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-        resources=[pulumi.Output.concat(group_arn, ":*")],
-    )
+def _service(handler: str) -> str:
+    return handler.removesuffix(".handler").replace(".", "-").replace("_", "-")
 
 
 def _interfaces(function_arn: pulumi.Output[str]) -> tuple[Statement, Statement]:

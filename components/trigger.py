@@ -20,8 +20,8 @@ from export_identity import shorten
 
 MAX_NAME = 64  # of rules, schedules and roles
 # Both services' own maximum age; EventBridge allows 185 attempts in it.
-_MAX_AGE_SECONDS = 86_400
-_MAX_ATTEMPTS = 185
+MAX_EVENT_AGE_SECONDS = 86_400
+MAX_EVENT_ATTEMPTS = 185
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +87,8 @@ class EventTrigger(pulumi.ComponentResource):
             arn=args.machine_arn,
             role_arn=role.arn,
             retry_policy={
-                "maximum_event_age_in_seconds": _MAX_AGE_SECONDS,
-                "maximum_retry_attempts": _MAX_ATTEMPTS,
+                "maximum_event_age_in_seconds": MAX_EVENT_AGE_SECONDS,
+                "maximum_retry_attempts": MAX_EVENT_ATTEMPTS,
             },
             dead_letter_config={"arn": args.dead_letter_queue_arn},
             input_path=args.input_path,
@@ -170,8 +170,8 @@ class ScheduleTrigger(pulumi.ComponentResource):
                 "role_arn": role.arn,
                 "input": json.dumps(args.input),
                 "retry_policy": {
-                    "maximum_event_age_in_seconds": _MAX_AGE_SECONDS,
-                    "maximum_retry_attempts": _MAX_ATTEMPTS,
+                    "maximum_event_age_in_seconds": MAX_EVENT_AGE_SECONDS,
+                    "maximum_retry_attempts": MAX_EVENT_ATTEMPTS,
                 },
                 "dead_letter_config": {"arn": args.dead_letter_queue_arn},
             },
