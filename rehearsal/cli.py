@@ -216,17 +216,21 @@ def _count(text: str) -> int:
 
 def _run(options: argparse.Namespace, errors: Console) -> int:
     config = stack_file.load(_PROJECT, options.stack)
-    options.route = options.route or stack_file.default_route(config)
+    options.route = options.route or stack_file.routes(config)[0]
     fault = faults.parse(options.fault, options.route)
-    _check_route(options)
+    _check_route(options, config)
     _check_outputs(options)
     if options.route == "replication":
         return _run_replication(options, fault, errors)
     return _run_snapshot(options, fault, errors)
 
 
-def _check_route(options: argparse.Namespace) -> None:
-    """Refuse options of another route, which would do nothing."""
+def _check_route(options: argparse.Namespace, config: stack_file.Config) -> None:
+    """Refuse a route that the stack has not, and options of another one, which would do nothing."""
+    if options.route not in stack_file.routes(config):
+        (other,) = stack_file.routes(config)
+        told = f"the stack {options.stack} has the route {other} alone; try --stack local"
+        raise BadInput([f"--route {options.route}: {told}"])
     foreign = {
         "snapshot": ("changes", "seed"),
         "replication": ("source", "engine", "keep"),
@@ -301,10 +305,6 @@ def _tell(
 def _run_snapshot(
     options: argparse.Namespace, fault: faults.FaultChoice | None, errors: Console
 ) -> int:
-    if stack_file.has_replication_alone(stack_file.load(_PROJECT, options.stack)):
-        raise BadInput(
-            [f"--route snapshot: the stack {options.stack} has no such route; leave it out"]
-        )
     with tempfile.TemporaryDirectory(prefix="data-ferry-") as folder:
         played = cast.of_stack(
             _PROJECT, Path(folder), options.stack, options.source, options.engine

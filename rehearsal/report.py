@@ -102,6 +102,7 @@ def write_html(outcome: Shown, path: Path) -> None:
         for line in sheet.lines
     )
     heads = zip(classes, sheet.columns, strict=True)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in sheet.notes)
     problems = "".join(
         f"<li><b>{escape(p.table)}</b>: {escape(p.kind)}: {escape(p.message)}</li>"
         for p in outcome.problems
@@ -112,6 +113,7 @@ def write_html(outcome: Shown, path: Path) -> None:
             verdict=escape(sheet.verdict),
             head="".join(f"<th{c}>{escape(column)}</th>" for c, column in heads),
             rows=rows,
+            notes=f"<h2>Notes</h2><ul>{notes}</ul>" if notes else "",
             problems=f"<h2>Problems</h2><ul>{problems}</ul>" if problems else "",
         )
     )
@@ -130,6 +132,7 @@ tr.bad td {{ background: #fdecea; }}
 <h1>Rehearsal of stack {stack}</h1>
 <p>{verdict}</p>
 <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>
+{notes}
 {problems}
 </body></html>
 """

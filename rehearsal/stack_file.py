@@ -46,14 +46,14 @@ def load(project: Path, stack: str) -> Config:
     return {str(key): value for key, value in config.items()}
 
 
-def has_replication_alone(config: Config) -> bool:
-    """Say whether the one route of a stack is the replication route."""
-    return REPLICATION in config and not {SNAPSHOT, BIGQUERY} & config.keys()
+def routes(config: Config) -> list[str]:
+    """Return the routes of a stack. One that has none is taken for half a snapshot route.
 
-
-def default_route(config: Config) -> str:
-    """Return the route that is played of a stack when none is named."""
-    return "replication" if has_replication_alone(config) else "snapshot"
+    The program tells then what is missing.
+    """
+    replication = ["replication"] if REPLICATION in config else []
+    snapshot = ["snapshot"] if {SNAPSHOT, BIGQUERY} & config.keys() or not replication else []
+    return [*snapshot, *replication]
 
 
 def declared_sources(config: Config) -> list[dict[str, Any]]:

@@ -40,8 +40,8 @@ def flow(value: object) -> str:
 
 
 def snippet(key: object, value: object) -> str:
-    """Return ``key: value`` as YAML that fits on one line."""
-    return f"{flow(key)}: {flow(value)}"
+    """Return ``key: value`` as YAML that fits on one line, and between braces too."""
+    return f"{flow(key)}: {flow([value])[1:-1]}"
 
 
 def show(value: object) -> str:

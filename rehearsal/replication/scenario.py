@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rehearsal import scenario, stack_file, stage
+from rehearsal import scenario, stage
 from rehearsal.aws.aurora import Aurora
 from rehearsal.aws.delivery_faults import DeliveryFaults
 from rehearsal.cast import Cast
@@ -74,12 +74,8 @@ def play(
 ) -> ReplicationOutcome:
     """Play the route of *stack*; the databases lie in *folder*.
 
-    Raises BadInput where the stack has no such route or a table that the traffic does not fit.
+    Raises BadInput for a stack that the program refuses, or without a table that the traffic fits.
     """
-    if flows.cluster(cast.config) is None and stack_file.REPLICATION not in cast.config:
-        raise BadInput(
-            [f"--route replication: the stack {stack} has no data-ferry:replication; try local"]
-        )
     began = time.monotonic()
     scenario.package_handlers(project, progress)
     faults = how.faults()

@@ -135,7 +135,9 @@ def test_options_of_another_route_are_refused(capsys: pytest.CaptureFixture[str]
 
 def test_a_stack_without_the_route_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = refused(capsys, "run", "--route", "replication", "--stack", "stg")
-    assert line.startswith("--route replication: the stack stg has no data-ferry:replication")
+    assert line == (
+        "--route replication: the stack stg has the route snapshot alone; try --stack local"
+    )
 
 
 def test_a_table_for_a_fault_that_takes_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -170,3 +170,8 @@ def wait_for_state(aws: LocalAws, identifier: str, state: str) -> None:
             return
         assert time.monotonic() < deadline, f"still {found}"
         time.sleep(0.01)
+
+
+def settle(aws: LocalAws, seconds: float = 20) -> None:
+    """Wait until the mappings have nothing left to do."""
+    assert aws.event_sources.wait_idle(seconds)

@@ -6,14 +6,9 @@ import threading
 import time
 from pathlib import Path
 
-from rehearsal.aws.cloud import LocalAws
 from rehearsal.aws.delivery_faults import DeliveryFaults
 from tests.rehearsal.aws.cloud_kit import local_aws
-from tests.rehearsal.aws.event_source_kit import Keeper, make_queue, make_table, put, send
-
-
-def settle(aws: LocalAws) -> None:
-    assert aws.event_sources.wait_idle(30)
+from tests.rehearsal.aws.event_source_kit import Keeper, make_queue, make_table, put, send, settle
 
 
 def test_a_window_gathers(tmp_path: Path) -> None:
@@ -23,7 +18,7 @@ def test_a_window_gathers(tmp_path: Path) -> None:
         for number in range(6):
             put(aws, "window", "a", number)
             time.sleep(0.05)
-        settle(aws)
+        settle(aws, 30)
         assert [len(batch) for batch in keeper.batches()] == [4, 2]
 
 
@@ -34,7 +29,7 @@ def test_crashes_and_duplicates_lose_nothing(tmp_path: Path) -> None:
         for number in range(30):
             put(aws, "faults", "a", number)
         keeper.read(stream, BatchSize=1)
-        settle(aws)
+        settle(aws, 30)
         records = keeper.records()
         assert set(records) == {f"a/{number}" for number in range(30)}
         assert len(records) > 40, "about 30 / 0.7 * 1.3"
@@ -68,7 +63,7 @@ def test_messages_come_twice_and_in_any_order_and_none_is_lost(tmp_path: Path) -
         sent = [str(number) for number in range(40)]
         send(aws, queue, *sent)
         keeper.read(queue, BatchSize=1)
-        settle(aws)
+        settle(aws, 30)
         records = keeper.records()
         assert set(records) == set(sent)
         assert len(records) > 50
@@ -82,5 +77,5 @@ def test_a_message_is_repeated_once_at_most_and_so_is_no_dead_letter(tmp_path: P
         policy = f'{{"deadLetterTargetArn": "{dead}", "maxReceiveCount": 3}}'
         keeper.read(make_queue(aws, "repeated", RedrivePolicy=policy))
         send(aws, dead.replace("dead", "repeated"), "one")
-        settle(aws)
+        settle(aws, 30)
         assert keeper.batches() == [["one"], ["one"]]

@@ -19,6 +19,7 @@ from tests.rehearsal.aws.event_source_kit import (
     name_of,
     receive,
     send,
+    settle,
     url_of,
     wait_for_state,
 )
@@ -46,10 +47,6 @@ def aws() -> Iterator[LocalAws]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     return name_of(str(request.node.name))
-
-
-def settle(aws: LocalAws) -> None:
-    assert aws.event_sources.wait_idle(20)
 
 
 def redriven(aws: LocalAws, name: str, times: int) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from tests.rehearsal.aws.event_source_kit import (
     name_of,
     put,
     receive,
+    settle,
     wait_for_state,
 )
 
@@ -50,10 +51,6 @@ def aws() -> Iterator[LocalAws]:
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
     return name_of(str(request.node.name))
-
-
-def settle(aws: LocalAws) -> None:
-    assert aws.event_sources.wait_idle(20)
 
 
 def switch(aws: LocalAws, identifier: str, on: bool) -> None:
