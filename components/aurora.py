@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from components import iam
 from components.iam import Statement
+from components.look_ups import found_or_stop
 from components.replication_bucket import LOADS
 
 ENGINE = "aurora-mysql"
@@ -37,9 +38,9 @@ def look_up_cluster(
 ) -> AuroraCluster:
     """Return the cluster once it is one that this route can load.
 
-    One of another engine or an older version fails the preview with one line that begins with
-    `where`; so does one without IAM database authentication where the load would log on
-    `by_token`.
+    One that is not there, or has another engine or an older version, fails the preview with one
+    line that begins with `where`; so does one without IAM database authentication where the load
+    would log on `by_token`.
     """
     opts = pulumi.InvokeOutputOptions(provider=provider)
 
@@ -50,8 +51,16 @@ def look_up_cluster(
         return known
 
     # All that follows comes from the checked cluster: the first thing wrong is what is told.
-    found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts).apply(check)
-    subnets = aws.rds.get_subnet_group_output(name=found.db_subnet_group_name, opts=opts)
+    found = found_or_stop(
+        aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts),
+        where,
+        f"the cluster {identifier}",
+    ).apply(check)
+    subnets = found_or_stop(
+        aws.rds.get_subnet_group_output(name=found.db_subnet_group_name, opts=opts),
+        where,
+        f"the subnet group of the cluster {identifier}",
+    )
     return AuroraCluster(
         identifier=found.apply(lambda _: identifier),
         arn=found.arn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pulumi
@@ -37,13 +38,18 @@ _BATCH_SIZE = 1
 
 @dataclass(frozen=True, kw_only=True)
 class FlowLoadArgs:
-    """One flow: the bucket whose objects are loaded, the cluster, and how the function logs on."""
+    """One flow: the bucket whose objects are loaded, the cluster, and how the function logs on.
+
+    With neither secret it logs on with tokens. `secret_key_arn` is the KMS key of the secret, where
+    that is not Secrets Manager's own.
+    """
 
     flow: str
     bucket: pulumi.Input[str]
     cluster: AuroraCluster
     user: str
     secret_arn: str | None
+    secret_key_arn: str | None
     network: Network
     packages: Packages
     layer_arn: pulumi.Input[str]
@@ -176,7 +182,7 @@ class FlowLoad(pulumi.ComponentResource):
                 memory_mb=512,
                 timeout_seconds=_TIMEOUT_SECONDS,
                 environment=environment,
-                permissions=[_receive(queue_arn), self._log_on()],
+                permissions=[_receive(queue_arn), *self._log_on()],
                 layer_arns=[args.layer_arn],
                 network=args.network,
                 account_id=args.account_id,
@@ -185,14 +191,10 @@ class FlowLoad(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self),
         )
 
-    def _log_on(self) -> Statement:
+    def _log_on(self) -> list[Statement]:
         args = self._args
         if args.secret_arn is not None:
-            return Statement(
-                sid="ReadPassword",
-                actions=["secretsmanager:GetSecretValue"],
-                resources=[args.secret_arn],
-            )
+            return list(_read_secret(args.secret_arn, args.secret_key_arn, args.region))
         user = pulumi.Output.concat(
             f"arn:aws:rds-db:{args.region}:",
             args.account_id,
@@ -200,7 +202,32 @@ class FlowLoad(pulumi.ComponentResource):
             args.cluster.resource_id,
             f"/{args.user}",
         )
-        return Statement(sid="LogOn", actions=["rds-db:connect"], resources=[user])
+        return [Statement(sid="LogOn", actions=["rds-db:connect"], resources=[user])]
+
+
+def _read_secret(secret_arn: str, key_arn: str | None, region: str) -> Iterator[Statement]:
+    """Yield what reads a secret, which Secrets Manager decrypts on the reader's behalf.
+
+    AWS Secrets Manager, "Secret encryption and decryption": with the secret's ARN in the encryption
+    context.
+    """
+    yield Statement(
+        sid="ReadPassword",
+        actions=["secretsmanager:GetSecretValue"],
+        resources=[secret_arn],
+    )
+    if key_arn is not None:
+        yield Statement(
+            sid="DecryptPassword",
+            actions=["kms:Decrypt"],
+            resources=[key_arn],
+            conditions={
+                "StringEquals": {
+                    "kms:ViaService": f"secretsmanager.{region}.amazonaws.com",
+                    "kms:EncryptionContext:SecretARN": secret_arn,
+                }
+            },
+        )
 
 
 def _receive(queue_arn: pulumi.Input[str]) -> Statement:

@@ -7,6 +7,9 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.look_ups import found_or_stop
+
+_WHERE = "data-ferry:snapshot.sources"
 # The engines RDS can export, by the words RDS has for them.
 _ENGINES = {
     "mysql": ("aurora-mysql", "mysql", "mariadb"),
@@ -22,14 +25,18 @@ def look_up_source(
 ) -> pulumi.Output[str]:
     """Return `identifier` once RDS has such a cluster or instance with the declared engine.
 
-    A wrong name or engine fails the preview, before anything is created: what is made for a
-    source takes its identifier from here.
+    A wrong name or engine fails the preview with one line, before anything is created: what is
+    made for a source takes its identifier from here.
     """
     opts = pulumi.InvokeOutputOptions(provider=provider)
+    what = f"the {kind} {identifier}"
     if kind == "cluster":
-        found = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts).engine
+        cluster = aws.rds.get_cluster_output(cluster_identifier=identifier, opts=opts)
+        found = found_or_stop(cluster, _WHERE, what).engine
     else:
-        instance = aws.rds.get_instance_output(db_instance_identifier=identifier, opts=opts)
+        instance = found_or_stop(
+            aws.rds.get_instance_output(db_instance_identifier=identifier, opts=opts), _WHERE, what
+        )
         found = pulumi.Output.all(instance.engine, instance.db_cluster_identifier).apply(
             lambda known: _engine_of_instance(identifier, *known)
         )
@@ -40,7 +47,7 @@ def look_up_source(
         right = next((ours for ours, theirs in _ENGINES.items() if actual in theirs), None)
         advice = f"declare `engine: {right}`" if right else "RDS cannot export it"
         raise pulumi.RunError(
-            f"data-ferry:snapshot.sources: {kind} {identifier} is declared as {engine}, "
+            f"{_WHERE}: {kind} {identifier} is declared as {engine}, "
             f"but RDS says its engine is {actual}: {advice}"
         )
 
@@ -51,7 +58,7 @@ def _engine_of_instance(identifier: str, engine: str, cluster: str | None) -> st
     """Return the engine of an instance that has snapshots of its own."""
     if cluster:
         raise pulumi.RunError(
-            f"data-ferry:snapshot.sources: instance {identifier} belongs to the cluster {cluster}, "
+            f"{_WHERE}: instance {identifier} belongs to the cluster {cluster}, "
             f"which has the snapshots: declare `cluster: {cluster}`"
         )
     return engine

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components.look_ups import found_or_stop
+
 # Both carry what a row becomes; NEW_AND_OLD_IMAGES also what it was, at the same price.
 _VIEWS = ("NEW_AND_OLD_IMAGES", "NEW_IMAGE")
 
@@ -73,11 +75,15 @@ def look_up_table(
 ) -> TableStream:
     """Return the stream of a table that is there, once its key and its stream are as declared.
 
-    A table with another key, or without a stream that carries new images, fails the preview with
-    one line that begins with `where`, before anything of its flow is made.
+    A table that is not there, has another key, or has no stream that carries new images, fails
+    the preview with one line that begins with `where`, before anything of its flow is made.
     """
-    found = aws.dynamodb.get_table_output(
-        name=table, opts=pulumi.InvokeOutputOptions(provider=provider)
+    found = found_or_stop(
+        aws.dynamodb.get_table_output(
+            name=table, opts=pulumi.InvokeOutputOptions(provider=provider)
+        ),
+        where,
+        f"the DynamoDB table {table}",
     )
 
     def check(known: aws.dynamodb.GetTableResult) -> str:

@@ -12,6 +12,7 @@ from components.flow_layer import FlowLayer
 from components.flow_load import FlowLoad, FlowLoadArgs
 from components.flow_stream import FlowStream, FlowStreamArgs, StreamReading
 from components.load_network import LoadNetwork, LoadNetworkArgs
+from components.look_ups import found_or_stop
 from components.metric_alarm import Audience
 from components.packaged_function import Packages
 from components.replication_bucket import ReplicationBucket, ReplicationBucketArgs
@@ -102,9 +103,10 @@ class _Route:
         name = self._replication.on_failure_bucket
         if name is None:
             return self.bucket.arn
-        return aws.s3.get_bucket_output(
+        found = aws.s3.get_bucket_output(
             bucket=name, opts=pulumi.InvokeOutputOptions(provider=self._on.aws)
-        ).arn
+        )
+        return found_or_stop(found, f"{_KEY}.on_failure_bucket", f"the bucket {name}").arn
 
     def flow(self, flow: Flow) -> dict[str, pulumi.Input[object]]:
         """Make one flow; returns what its operators need to know of it."""
@@ -171,6 +173,7 @@ class _Route:
             cluster=self._cluster,
             user=cluster.user,
             secret_arn=cluster.secret_arn,
+            secret_key_arn=cluster.secret_key_arn,
             network=self.network.network,
             packages=self._packages,
             layer_arn=layer.arn,

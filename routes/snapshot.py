@@ -15,6 +15,7 @@ from components.export_role import ExportRole, ExportRoleArgs
 from components.federation import Federation, FederationArgs
 from components.google_services import GoogleServices, GoogleServicesArgs
 from components.load import Load, LoadArgs, LoadFunctions, LoadFunctionsArgs, role_name
+from components.look_ups import found_or_stop
 from components.providers import gcp_provider
 from components.reader import Reader, ReaderArgs
 from components.reader_secrets import ReaderSecrets, ReaderSecretsArgs
@@ -245,9 +246,11 @@ class _Google:
 def _project_number(bigquery: BigQuery, provider: gcp.Provider) -> pulumi.Input[str]:
     if bigquery.project_number:
         return bigquery.project_number
-    return gcp.organizations.get_project_output(
+    found = gcp.organizations.get_project_output(
         project_id=bigquery.project, opts=pulumi.InvokeOutputOptions(provider=provider)
-    ).number
+    )
+    what = f"the project {bigquery.project}"
+    return found_or_stop(found, "data-ferry:bigquery.project", what).number
 
 
 def _catalogs(

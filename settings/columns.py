@@ -55,14 +55,22 @@ def check_names(columns: Sequence[Column], path: str, problems: Problems) -> Non
 
 
 def key_columns(
-    columns: Sequence[Column], key: Sequence[KeyAttribute], path: str, problems: Problems
+    columns: Sequence[Column],
+    key: Sequence[KeyAttribute],
+    path: str,
+    problems: Problems,
+    *,
+    whole: bool = True,
 ) -> tuple[str, ...] | None:
-    """Return the names of the columns of the key attributes; note what is wrong with them."""
+    """Return the names of the columns of the key attributes; note what is wrong with them.
+
+    Unless these are the `whole` of the columns, one that is missing may be among the others.
+    """
     found: list[Column] = []
     for attribute in key:
         _check_inside(columns, attribute, path, problems)
         mapped = [column for column in columns if column.path == (attribute.name,)]
-        if not mapped:
+        if not mapped and whole:
             _no_column(columns, attribute, path, problems)
         for column in mapped[1:]:
             problems.add(

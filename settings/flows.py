@@ -25,10 +25,10 @@ from settings.columns import (
 from settings.errors import Problems, snippet
 from settings.files import read_text
 from settings.json_schemas import read_schema
-from settings.messages import Location
+from settings.messages import Location, right_value
 from settings.model import Column, Flow, KeyAttribute
 from settings.replication_rules import CA_BUNDLES
-from settings.replication_schema import FlowShape, ReplicationShape
+from settings.replication_schema import ClusterShape, FlowShape, ReplicationShape
 from settings.schema import NAMESPACE
 from settings.shape import keys
 
@@ -72,11 +72,19 @@ class FlowParts:
 
 @dataclass(frozen=True)
 class _Given:
-    """A flow as it is written, and the keys of it that are wrong by themselves."""
+    """A flow as it is written, and what of it is wrong by itself: keys, and single columns."""
 
     name: str
     values: Mapping[str, Any]
     wrong: frozenset[object]
+    wrong_columns: frozenset[object]
+
+    @classmethod
+    def of(cls, name: object, values: Mapping[str, Any], wrong: set[Location]) -> _Given:
+        inside = [at[3:] for at in wrong if len(at) > 3 and at[2] == name]
+        columns = frozenset(at[1] for at in inside if at[0] == "columns" and len(at) > 1)
+        keys = frozenset(at[0] for at in inside if at[0] != "columns" or len(at) == 1)
+        return cls(str(name), values, keys, columns)
 
     @property
     def path(self) -> str:
@@ -101,7 +109,7 @@ def check_flows(
     _check_cluster(replication.get("cluster"), wrong, region, root, problems)
     declared = replication.get("flows")
     given = [
-        _Given(str(name), values, frozenset(at[3] for at in wrong if len(at) > 3 and at[2] == name))
+        _Given.of(name, values, wrong)
         for name, values in (declared.items() if isinstance(declared, Mapping) else ())
         if isinstance(values, Mapping)
     ]
@@ -123,16 +131,29 @@ def _check_cluster(
     if not isinstance(cluster, Mapping):
         return
     at = ("replication", "cluster")
-    secret = cluster.get("secret_arn")
-    if isinstance(secret, str) and (*at, "secret_arn") not in wrong and region is not None:
-        of = secret.split(":")[3]
-        if of != region:
-            here = secret.replace(f":{of}:", f":{region}:", 1)
-            problem = f"is in {of}; the load functions are in {region}, and read none of elsewhere"
-            problems.add(f"{_PATH}.cluster.secret_arn", problem, snippet("secret_arn", here))
+    given = {
+        name: cluster[name]
+        for name in ("secret_arn", "secret_key_arn")
+        if cluster.get(name) is not None and (*at, name) not in wrong
+    }
+    if region is not None:
+        for name, arn in given.items():
+            _check_region(name, arn, region, problems)
+    if "secret_key_arn" in given and cluster.get("secret_arn") is None:
+        problem = "is the key of the secret at secret_arn, which is missing"
+        right = right_value(ClusterShape, ("secret_arn",))
+        problems.add(f"{_PATH}.cluster.secret_key_arn", problem, right)
     bundle = cluster.get("ca_bundle")
     if isinstance(bundle, str) and (*at, "ca_bundle") not in wrong:
         _check_bundle(bundle, root, region or "<region>", problems)
+
+
+def _check_region(name: str, arn: str, region: str, problems: Problems) -> None:
+    of = arn.split(":")[3]
+    if of != region:
+        here = arn.replace(f":{of}:", f":{region}:", 1)
+        problem = f"is in {of}; the load functions are in {region}, and read none of elsewhere"
+        problems.add(f"{_PATH}.cluster.{name}", problem, snippet(name, here))
 
 
 def _check_bundle(name: str, root: Path, region: str, problems: Problems) -> None:
@@ -222,13 +243,14 @@ def _parts(flow: _Given, root: Path, problems: Problems) -> FlowParts | None:
         document = read_schema(schema, root, f"{flow.path}.schema", problems)
     if declared is None:
         return None
-    columns = read_columns(declared)
+    columns = read_columns({n: c for n, c in declared.items() if n not in flow.wrong_columns})
     check_names(columns, flow.path, problems)
     if document is not None:
         check_schema(columns, key or (), document, flow.path, problems)
-    names = key_columns(columns, key, flow.path, problems) if key is not None else None
+    whole = not flow.wrong_columns
+    names = key_columns(columns, key, flow.path, problems, whole=whole) if key is not None else None
     check_row(columns, names or (), flow.path, problems)
-    if key is None or names is None or (schema is not None and document is None):
+    if key is None or names is None or not whole or (schema is not None and document is None):
         return None
     parts = FlowParts(
         key=key,

@@ -161,13 +161,14 @@ class Flow:
 class Cluster:
     """The Aurora MySQL cluster that all flows load into; it is looked up, never owned.
 
-    Without `secret_arn` the load functions prove who they are by IAM. `ca_bundle` is a file below
-    the project's folder.
+    Without `secret_arn` the load functions prove who they are by IAM; without `secret_key_arn` the
+    secret has Secrets Manager's own key. `ca_bundle` is a file below the project's folder.
     """
 
     identifier: str
     user: str
     secret_arn: str | None
+    secret_key_arn: str | None
     ca_bundle: str
     modify: bool
     parameter_group_family: str | None

@@ -162,6 +162,17 @@ def secret_arn(value: str) -> str:
     return value
 
 
+def key_arn(value: str) -> str:
+    """Accept the ARN of a KMS key.
+
+    An alias is none: a policy that names one gives no right on its key (AWS KMS, "Use aliases to
+    control access to KMS keys").
+    """
+    if not re.fullmatch(r"arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]{32,36}", value):
+        raise wrong(f"{show(value)} is not the ARN of a KMS key, which ends in key/ and its ID")
+    return value
+
+
 def parameter_group_family(value: str) -> str:
     """Accept the family of cluster parameter groups that a cluster of this route can have.
 

@@ -51,6 +51,12 @@ class ClusterShape(Shape):
         "`password`, as RDS writes it. Without it the user has IAM database authentication.",
         examples=["arn:aws:secretsmanager:eu-west-1:123456789012:secret:analytics/ferry-a1B2c3"],
     )
+    secret_key_arn: Annotated[str, AfterValidator(own.key_arn)] | None = Field(
+        None,
+        description="The ARN of the KMS key of yours that this secret is encrypted with.",
+        examples=["arn:aws:kms:eu-west-1:123456789012:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"],
+        json_schema_extra={"default_text": "Secrets Manager's own key"},
+    )
     ca_bundle: Annotated[str, Field(min_length=1)] = Field(
         description="A PEM file below the project's folder with the certificates of RDS's CAs in "
         f"the region, without which no connection is trusted. AWS offers it at `{own.CA_BUNDLES}`.",

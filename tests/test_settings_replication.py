@@ -24,6 +24,7 @@ from tests.project import CERTIFICATE, with_certificates
 FLOW = "data-ferry:replication.flows.page-views"
 CLUSTER = "data-ferry:replication.cluster"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:analytics/ferry-a1B2c3"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"
 
 MINIMAL: dict[str, Any] = {
     "aws:region": "eu-west-1",
@@ -137,6 +138,7 @@ class TestRight:
                 identifier="analytics-stg",
                 user="ferry",
                 secret_arn=None,
+                secret_key_arn=None,
                 ca_bundle="certs/eu-west-1-bundle.pem",
                 modify=False,
                 parameter_group_family=None,
@@ -180,7 +182,7 @@ class TestRight:
         )
 
     def test_everything_that_can_be_said_is_taken(self, root: Path) -> None:
-        config = having(f"{CLUSTER}.secret_arn", SECRET)
+        config = having(f"{CLUSTER}.secret_key_arn", KEY, having(f"{CLUSTER}.secret_arn", SECRET))
         config["data-ferry:replication"] |= {
             "on_failure_bucket": "my.failures-1",
             "retention_days": 1,
@@ -206,7 +208,8 @@ class TestRight:
         }
         config["data-ferry:replication"]["flows"]["page-views"] |= reading
         route = replication(config, root)
-        assert (route.cluster.secret_arn, route.cluster.modify) == (SECRET, True)
+        assert (route.cluster.secret_arn, route.cluster.secret_key_arn) == (SECRET, KEY)
+        assert route.cluster.modify is True
         assert route.cluster.parameter_group_family == "aurora-mysql8.0"
         assert (route.on_failure_bucket, route.load_lag_minutes) == ("my.failures-1", 30)
         assert (route.retention_days, route.failed_retention_days) == (1, 2)
@@ -308,6 +311,8 @@ WRONG: list[tuple[str, object, str]] = [
     (f"{CLUSTER}.user", "rdsadmin", "the database's own user"),
     (f"{CLUSTER}.secret_arn", SECRET[:-7], "not the whole ARN"),
     (f"{CLUSTER}.secret_arn", SECRET.replace("eu-west-1", "eu-west-2"), "is in eu-west-2"),
+    (f"{CLUSTER}.secret_key_arn", KEY, "the secret at secret_arn, which is missing"),
+    (f"{CLUSTER}.secret_key_arn", "alias/loader", "not the ARN of a KMS key"),
     (f"{CLUSTER}.password", "hunter2", "only the ARN of the secret"),
     (f"{CLUSTER}.ca_bundle", None, "https://truststore.pki.rds.amazonaws.com/"),
     (f"{CLUSTER}.ca_bundle", "certs/none.pem", "eu-west-1/eu-west-1-bundle.pem"),
@@ -458,6 +463,35 @@ class TestWrong:
             f"{FLOW}.schema",
             f"{FLOW}.columns.at",
         ]
+
+    def test_a_wrong_column_hides_nothing_that_is_wrong_of_the_others(self, root: Path) -> None:
+        config = columns(
+            device="text",
+            Model={"path": "page_id.model", "type": "int"},
+            model="int",
+            at="double",
+        )
+        assert [line.partition(": ")[0].rpartition(".")[2] for line in errors(config, root)] == [
+            "device",
+            "model",
+            "Model",
+            "at",
+        ]
+
+    def test_a_wrong_column_may_be_the_one_of_the_key(self, root: Path) -> None:
+        (line,) = errors(having(f"{FLOW}.columns.at", "number"), root)
+        assert "not a column type" in line
+
+    def test_a_key_is_in_the_region_of_its_secret(self, root: Path) -> None:
+        elsewhere = KEY.replace("eu-west-1", "eu-west-2")
+        config = having(
+            f"{CLUSTER}.secret_key_arn", elsewhere, having(f"{CLUSTER}.secret_arn", SECRET)
+        )
+        (line,) = errors(config, root)
+        assert "is in eu-west-2" in line
+        assert mended(config, line) == having(
+            f"{CLUSTER}.secret_key_arn", KEY, having(f"{CLUSTER}.secret_arn", SECRET)
+        )
 
     def test_without_a_region_nothing_is_said_of_where_the_secret_is(self, root: Path) -> None:
         config = having(f"{CLUSTER}.secret_arn", SECRET)

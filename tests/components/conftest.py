@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.components.recording import Recording
-from tests.components.stacks import REPLICATION, config, replication_config, run_program
+from tests.components.stacks import (
+    REPLICATION,
+    SECRET_KEY,
+    config,
+    replication_config,
+    run_program,
+)
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +45,7 @@ def guest() -> Recording:
         "identifier": "analytics-db",
         "user": "ferry",
         "secret_arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:ferry-a1B2c3",
+        "secret_key_arn": SECRET_KEY,
         "ca_bundle": REPLICATION["cluster"]["ca_bundle"],
     }
     flow = {**REPLICATION["flows"]["page-views"], "create_table": False}

@@ -134,6 +134,9 @@ _ARNS: Mapping[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
+NOT_THERE = "not-there"
+"""The name of a table, bucket or subnet group that no look-up finds."""
+
 STREAM = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/page-views/stream/2026-01-01T00:00:00.000"
 _VPC = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
 
@@ -183,18 +186,32 @@ class Clouds(pulumi_mocks.Mocks):
 
     def call(self, args: pulumi_mocks.MockCallArgs) -> Any:
         self.recording.calls.append((args.token, args.args))
+        try:
+            return self._found(args)
+        except LookupError as error:
+            # As the providers say it, on several lines.
+            return {}, [("", f"1 error occurred:\n\t* {args.token}: {error}: not found\n\n")]
+
+    def _found(self, args: pulumi_mocks.MockCallArgs) -> Any:
         if args.token == "aws:index/getCallerIdentity:getCallerIdentity":
             return {"accountId": ACCOUNT, "id": ACCOUNT}
         if args.token == "gcp:organizations/getProject:getProject":
+            self._must_be_there(args)
             return {"number": PROJECT_NUMBER, "projectId": args.args["projectId"]}
         if args.token == "aws:rds/getCluster:getCluster":
             return _cluster(args.args["clusterIdentifier"], self.databases)
         if args.token in _FOUND:
+            self._must_be_there(args)
             return _FOUND[args.token](args.args)
         if args.token == "aws:rds/getInstance:getInstance":
             engine, _, cluster = self.databases[args.args["dbInstanceIdentifier"]].partition("@")
             return {"engine": engine, "dbClusterIdentifier": cluster}
         raise AssertionError(f"unexpected call {args.token}")
+
+    @staticmethod
+    def _must_be_there(args: pulumi_mocks.MockCallArgs) -> None:
+        if NOT_THERE in args.args.values():
+            raise LookupError(NOT_THERE)
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = _plain(args.inputs)

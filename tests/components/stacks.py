@@ -67,6 +67,7 @@ REPLICATION: dict[str, Any] = {
     "log_retention_days": 60,
     "load_lag_minutes": 10,
 }
+SECRET_KEY = "arn:aws:kms:eu-west-1:111122223333:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"
 BIGQUERY: dict[str, Any] = {"project": "shop-analytics", "location": "EU"}
 LABELS = {"team": "data", "cost-centre": "a1"}
 EMAILS = ["one@example.com", "two@example.com"]

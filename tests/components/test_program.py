@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from settings import load
-from tests.components.recording import Recording
+from tests.components.recording import NOT_THERE, Recording
 from tests.components.stacks import LABELS, ROOT, config, databases_of, run_program
 
 COMPONENTS = {
@@ -160,6 +160,14 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_created() -> None:
     lines = str(caught.value).splitlines()
     assert len(lines) == 2
     assert all(line.startswith("data-ferry:snapshot.") for line in lines)
+
+
+def test_a_project_that_is_not_there_is_told_in_one_line() -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        run_program(config(bigquery={"project": NOT_THERE}))
+    (line,) = str(caught.value).splitlines()
+    where = f"data-ferry:bigquery.project: the project {NOT_THERE} could not be looked up: "
+    assert line.startswith(where)
 
 
 def test_the_outputs_are_what_an_operator_needs(ferry: Recording) -> None:

@@ -8,8 +8,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.components.recording import ACCOUNT, REGION, STREAM, Recording
-from tests.components.stacks import DATABASES, REPLICATION, replication_config, run_program
+from tests.components.recording import ACCOUNT, NOT_THERE, REGION, STREAM, Recording
+from tests.components.stacks import (
+    DATABASES,
+    REPLICATION,
+    SECRET_KEY,
+    replication_config,
+    run_program,
+)
 
 BUCKET = f"arn:aws:s3:::shop-stg-replication-{ACCOUNT}"
 FUNCTION = "aws:lambda/function:Function"
@@ -197,6 +203,15 @@ def test_a_user_with_a_password_has_it_fetched_from_its_secret(guest: Recording)
     assert "LogOn" not in statements
     assert statements["ReadPassword"]["Action"] == ["secretsmanager:GetSecretValue"]
     assert statements["ReadPassword"]["Resource"] == [secret]
+    decrypt = statements["DecryptPassword"]
+    assert decrypt["Action"] == ["kms:Decrypt"]
+    assert decrypt["Resource"] == [SECRET_KEY]
+    assert decrypt["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": f"secretsmanager.{REGION}.amazonaws.com",
+            "kms:EncryptionContext:SecretARN": secret,
+        }
+    }
     ports = {
         rule.inputs["toPort"]
         for rule in guest.all("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule")
@@ -273,6 +288,24 @@ def test_a_cluster_that_cannot_be_loaded_fails_the_preview(found: str, problem: 
     (line,) = str(caught.value).splitlines()
     assert line.startswith("data-ferry:replication.cluster: the cluster analytics-db ")
     assert problem in line
+
+
+NO_CLUSTER = {**REPLICATION["cluster"], "identifier": "other-db"}
+NO_TABLE = {**REPLICATION["flows"]["page-views"], "create_table": False, "table": NOT_THERE}
+MISSING: list[tuple[dict[str, Any], str]] = [
+    ({"cluster": NO_CLUSTER}, "cluster: the cluster other-db"),
+    ({"flows": {"page-views": NO_TABLE}}, f"flows.page-views: the DynamoDB table {NOT_THERE}"),
+    ({"on_failure_bucket": NOT_THERE}, f"on_failure_bucket: the bucket {NOT_THERE}"),
+]
+
+
+@pytest.mark.parametrize(("changes", "problem"), MISSING)
+def test_what_is_not_there_is_told_in_one_line(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        run_program(replication_config(**changes))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"data-ferry:replication.{problem} could not be looked up: ")
+    assert line.endswith("not found ()")
 
 
 WRONG_TABLES = [

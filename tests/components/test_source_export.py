@@ -303,8 +303,12 @@ def test_an_instance_of_a_cluster_has_no_snapshots_of_its_own() -> None:
 
 
 def test_a_database_that_is_not_there_stops_the_program() -> None:
-    with pytest.raises(Exception, match="ledger-db"):
+    with pytest.raises(pulumi.RunError) as caught:
         run_program(config(), databases={"shop-db": "aurora-mysql"})
+    (line,) = str(caught.value).splitlines()
+    where = "data-ferry:snapshot.sources: the instance ledger-db could not be looked up: "
+    assert line.startswith(where)
+    assert "not found" in line
 
 
 def test_the_databases_are_looked_up_and_never_owned(ferry: Recording) -> None:

@@ -112,5 +112,13 @@ def test_what_is_wrong_of_the_route_is_one_line_and_nothing_is_made(replication:
         f"{KEY}.cluster: the cluster ledger has the engine aurora-postgresql; LOAD DATA FROM S3 "
         "needs aurora-mysql"
     ]
+    (line,) = wrong(replication, flow={**key, "table": "not-there"})
+    assert line.startswith(
+        f"{KEY}.flows.page-views: the DynamoDB table not-there could not be looked up: "
+    )
+    (line,) = wrong(replication, cluster={**cluster, "identifier": "not-there"})
+    assert line.startswith(f"{KEY}.cluster: the cluster not-there could not be looked up: ")
+    (line,) = wrong(replication, on_failure_bucket="not-there")
+    assert line.startswith(f"{KEY}.on_failure_bucket: the bucket not-there could not be looked up")
     (line,) = wrong(replication, retention_days=0)
     assert line.startswith(f"{KEY}.retention_days: 0 is less than 1")

@@ -171,7 +171,9 @@ def test_a_file_that_means_nothing_is_no_cloud(tmp_path, content) -> None:
             kept.find(tmp_path)
 
 
-def test_they_are_started_anew_after_a_kill_and_end_when_told(tmp_path) -> None:
+def test_they_are_started_anew_after_a_kill_and_end_when_told(tmp_path, monkeypatch) -> None:
+    # What is killed leaves its files behind.
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     killed = started(tmp_path)
     os.kill(killed.pid, signal.SIGKILL)
     os.waitpid(killed.pid, 0)
@@ -199,6 +201,7 @@ def test_they_know_what_they_were_started_with(up) -> None:
 
 def test_clouds_that_do_not_answer_are_told_of_and_can_be_killed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(kept, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     clouds = started(tmp_path)
     os.kill(clouds.pid, signal.SIGSTOP)
     try:
