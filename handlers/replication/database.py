@@ -1,4 +1,4 @@
-"""The connection to the cluster: made when it is needed, kept between invocations, made anew.
+"""The connection to the cluster: one for each load, so that none is met that has died meanwhile.
 
 TLS is verified against the certificates of the function's layer, host name included. The password
 is a token that IAM signs (valid for 15 minutes, for connecting only: AWS, "IAM database
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,12 @@ from pymysql.connections import Connection
 from shared.errors import FerryError, redact
 
 MAX_CONNECT_SECONDS = 10.0
+SECONDS_TO_SPARE = 5.0
+"""So long before the invocation ends nobody waits for the server any more, and an error is told."""
 SQL_MODE = "STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 SESSION = "SET SESSION time_zone = '+00:00', SESSION wait_timeout = 60"
 """Times are UTC. And who is killed within a transaction leaves its locks for a minute, not for the
-8 hours of the default; a connection that ends so between two invocations is made anew."""
+8 hours of the default."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def verified(certificates: str) -> ssl.SSLContext:
 
 
 class Database:
-    """One database of the cluster, by at most one connection at a time."""
+    """One database of the cluster."""
 
     def __init__(
         self,
@@ -96,31 +98,17 @@ class Database:
         self._database = database
         self._credentials = credentials
         self._tls = tls
-        self._connection: Connection[Any] | None = None
-        self._patience = 0.0
 
-    def connection(self, seconds_left: float) -> Connection[Any]:
-        """Return a connection that answers, and that gives up before the time is over.
+    @contextmanager
+    def connection(self, seconds_left: float) -> Iterator[Connection[Any]]:
+        """Open a connection that waits for no answer longer than there is time.
 
-        A connection waits as long for an answer as was decided when it was made: half of the time
-        that was left. It is used again while that still fits.
+        At the end it is closed: the server rolls back what was not committed.
         """
-        if self._connection and self._patience <= seconds_left:
-            try:
-                self._connection.ping(reconnect=False)
-            except pymysql.MySQLError:
-                self.close()
-            else:
-                return self._connection
-        self.close()
-        self._patience = max(seconds_left / 2, 1.0)
-        self._connection = self._connect(self._patience)
-        return self._connection
-
-    def close(self) -> None:
-        """End the connection: the server rolls back what was not committed."""
-        connection, self._connection = self._connection, None
-        if connection:
+        connection = self._connect(max(seconds_left - SECONDS_TO_SPARE, 1.0))
+        try:
+            yield connection
+        finally:
             with suppress(pymysql.MySQLError):  # of a connection that is closed already
                 connection.close()
 

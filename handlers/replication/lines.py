@@ -74,7 +74,7 @@ def _parsed(data: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text = data.decode()
         record = exact_json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         raise Unfit("the record is not JSON in UTF-8") from None
     if type(record) is not dict:
         raise Unfit("the record is not a JSON object")

@@ -1,7 +1,7 @@
 """Loading one object: everything it changes in one transaction, once, whatever came before.
 
-1. The object's lines go into a temporary table of the session. Making, filling and dropping that
-   commits nothing that lasts, and is done before the transaction: nobody waits for S3 with a lock.
+1. The object's lines go into a temporary table of the session. Making and filling that commits
+   nothing that lasts, and is done before the transaction: nobody waits for S3 with a lock.
 2. In the transaction, the target's row in `ferry_targets` is locked: loads of a target take turns.
 3. An object that is in the ledger has been loaded: nothing to do.
 4. Per key the line with the highest sequence counts, and only if it is higher than the one that is
@@ -81,7 +81,6 @@ class Loader:
         self._database = database
         self._source = source
         self._backoff = backoff
-        self._statements: Statements | None = None
 
     def load(self, stored: StoredObject, seconds_left: Callable[[], float]) -> Loaded:
         """Load an object, or find that it has been loaded; try again what may pass."""
@@ -90,7 +89,6 @@ class Loader:
             try:
                 return self._load_once(stored, seconds_left())
             except pymysql.MySQLError as error:
-                self._database.close()
                 last = attempt == self._backoff.attempts
                 if last or not may_pass(error) or seconds_left() < needed:
                     raise LoadFailed(said(error)) from None
@@ -98,34 +96,19 @@ class Loader:
         raise AssertionError("every last attempt returns or raises")
 
     def _load_once(self, stored: StoredObject, seconds: float) -> Loaded:
-        try:
-            return self._load_now(stored, seconds)
-        except BaseException:
-            # The tables may be what was wrong: the next attempt looks at them again.
-            self._statements = None
-            raise
-
-    def _load_now(self, stored: StoredObject, seconds: float) -> Loaded:
-        connection = self._database.connection(seconds)
-        with connection.cursor() as cursor:
+        with self._database.connection(seconds) as connection, connection.cursor() as cursor:
             wait = max(1, min(MAX_LOCK_WAIT, int(seconds / 4)))
             cursor.execute("SET SESSION innodb_lock_wait_timeout = %s", (wait,))
-            if self._statements is None:
-                self._statements = prepare(cursor, self._flow)
+            # The target is its owner's, who may have changed it since the last object.
+            statements = prepare(cursor, self._flow)
             cursor.execute(sql.FIND_OBJECT, (stored.id,))
             if cursor.fetchone():
                 return Loaded(duplicate=True)
-            self._stage(cursor, stored, self._statements)
-            try:
-                return self._apply(connection, cursor, stored, self._statements)
-            except BaseException:
-                # A transaction that is left open would be carried on by the next object.
-                self._database.close()
-                raise
+            self._stage(cursor, stored, statements)
+            return self._apply(connection, cursor, stored, statements)
 
     def _stage(self, cursor: Cursor, stored: StoredObject, statements: Statements) -> None:
         """Fill the stage; whatever is not as it should be is an error, not a warning."""
-        cursor.execute(sql.DROP_TEMPORARY)
         cursor.execute(statements.create_stage())
         cursor.execute(sql.CREATE_CHOSEN)
         try:

@@ -177,7 +177,8 @@ class _Run:
         sent = skipped
         while part := list(islice(records, MAX_RECORDS)):
             # The first part always goes: a function with a short timeout moves slowly.
-            if self.answer["records"] and self._seconds_left() < SECONDS_TO_SPARE:
+            begun = any(self.answer[count] for count in ("objects", "records", "not_carried"))
+            if begun and self._seconds_left() < SECONDS_TO_SPARE:
                 self.answer["next"] = self._go_on(key, sent)
                 return False
             self._send(part, key, sent)

@@ -1,8 +1,8 @@
 """Every SQL statement of the load: pure functions of a flow and the collation of its keys.
 
 They are right in MySQL 8 (Aurora MySQL 3) and MariaDB from 10.6. No statement refers to a temporary
-table twice (MySQL, "TEMPORARY Table Problems"). The loader's own columns and tables begin with
-``ferry_``, which a flow's columns may not:
+table twice (MySQL, "TEMPORARY Table Problems"). The loader's own names begin with ``ferry_``, which
+those of a flow may not:
 
 - `ferry_stage`, temporary: an object's lines as they are, numbered.
 - `ferry_chosen`, temporary: the lines that change something, at most one per key.
@@ -11,16 +11,16 @@ table twice (MySQL, "TEMPORARY Table Problems"). The loader's own columns and ta
 - `ferry_objects`: the ledger; a row per object that was loaded.
 
 What was deleted stays in `ferry_keys_<table>`: an older change that comes late must find it. Rows
-with a `ferry_deleted_at` before the oldest change that can still come (a stream keeps 24 hours, a
-queue at most 14 days, a processing-failed object until its lifecycle rule) may be deleted, and so
-may old rows of `ferry_objects`: an object that comes again after that changes nothing either.
+with a `ferry_deleted_at` before the oldest change that can still come may be deleted, and so may
+old rows of `ferry_objects`. A stream keeps changes for 24 hours, a queue for at most 14 days, the
+bucket files and failed records until their lifecycle rules: what is older than all of these cannot
+come again.
 """
 
 # ruff: noqa: S608  # the identifiers are the flow's: checked there, quoted here
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,8 +32,8 @@ STAGE = "`ferry_stage`"
 CHOSEN = "`ferry_chosen`"
 TARGETS = "`ferry_targets`"
 OBJECTS = "`ferry_objects`"
+_LATEST = "`ferry_latest`"
 
-_MAX_NAME = 64
 # A flow's marks by their places in the enumeration, which are the same for every flow.
 _UPSERT, _DELETE = 1, 2
 _TABLE = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4"
@@ -64,11 +64,7 @@ class Statements:
     @property
     def keys(self) -> str:
         """Return the name of the table of sequences."""
-        name = f"ferry_keys_{self.flow.table}"
-        if len(name) > _MAX_NAME:
-            digest = hashlib.sha256(self.flow.table.encode()).hexdigest()[:12]
-            name = f"{name[: _MAX_NAME - 13]}_{digest}"
-        return quoted(name)
+        return quoted(f"ferry_keys_{self.flow.table}")
 
     def create_target(self) -> str:
         """Return the statement that makes the target."""
@@ -115,21 +111,21 @@ class Statements:
         """Return the statement that finds each key's last line, if it is news of the key."""
         names = self._key_names()
         return (
-            f"INSERT INTO {CHOSEN} (`ferry_row`) SELECT latest.`ferry_row` FROM ("
+            f"INSERT INTO {CHOSEN} (`ferry_row`) SELECT {_LATEST}.`ferry_row` FROM ("
             f"SELECT `ferry_row`, `ferry_sequence`, {', '.join(names)}, ROW_NUMBER() OVER ("
             f"PARTITION BY {', '.join(names)} ORDER BY `ferry_sequence` DESC, `ferry_row`"
-            f") AS `ferry_place` FROM {STAGE}) AS latest "
-            f"LEFT JOIN {self.keys} AS known ON {self._same_key('known', 'latest')} "
-            "WHERE latest.`ferry_place` = 1 AND (known.`ferry_sequence` IS NULL "
-            "OR latest.`ferry_sequence` > known.`ferry_sequence`)"
+            f") AS `ferry_place` FROM {STAGE}) AS {_LATEST} "
+            f"LEFT JOIN {self.keys} ON {self._same_key(self.keys, _LATEST)} "
+            f"WHERE {_LATEST}.`ferry_place` = 1 AND ({self.keys}.`ferry_sequence` IS NULL "
+            f"OR {_LATEST}.`ferry_sequence` > {self.keys}.`ferry_sequence`)"
         )
 
     def delete(self) -> str:
         """Return the statement that deletes what the chosen lines say."""
         return (
-            f"DELETE target FROM {self.target} AS target JOIN {STAGE} AS stage "
-            f"ON {self._same_key('target', 'stage')} {_JOIN_CHOSEN} "
-            f"WHERE stage.`ferry_op` = {_DELETE}"
+            f"DELETE {self.target} FROM {self.target} JOIN {STAGE} "
+            f"ON {self._same_key(self.target, STAGE)} {_JOIN_CHOSEN} "
+            f"WHERE {STAGE}.`ferry_op` = {_DELETE}"
         )
 
     def upsert(self) -> str:
@@ -137,11 +133,11 @@ class Statements:
         names = [quoted(column.name) for column in self.flow.columns]
         others = [quoted(c.name) for c in self.flow.columns if c.name not in self.flow.key]
         # A statement must assign something: of a table that is all key, the key to itself.
-        updates = [f"{self.target}.{name} = stage.{name}" for name in others or names[:1]]
+        updates = [f"{self.target}.{name} = {STAGE}.{name}" for name in others or names[:1]]
         return (
             f"INSERT INTO {self.target} ({', '.join(names)}) "
-            f"SELECT {', '.join(f'stage.{name}' for name in names)} FROM {STAGE} AS stage "
-            f"{_JOIN_CHOSEN} WHERE stage.`ferry_op` = {_UPSERT} "
+            f"SELECT {', '.join(f'{STAGE}.{name}' for name in names)} FROM {STAGE} "
+            f"{_JOIN_CHOSEN} WHERE {STAGE}.`ferry_op` = {_UPSERT} "
             f"ON DUPLICATE KEY UPDATE {', '.join(updates)}"
         )
 
@@ -149,12 +145,12 @@ class Statements:
         """Return the statement that keeps the sequences of the chosen lines."""
         names = self._key_names()
         own = ["`ferry_sequence`", "`ferry_deleted_at`"]
-        deleted = f"IF(stage.`ferry_op` = {_DELETE}, UTC_TIMESTAMP(6), NULL)"
+        deleted = f"IF({STAGE}.`ferry_op` = {_DELETE}, UTC_TIMESTAMP(6), NULL)"
         return (
             f"INSERT INTO {self.keys} ({', '.join([*names, *own])}) "
-            f"SELECT {', '.join(f'stage.{name}' for name in names)}, stage.`ferry_sequence`, "
-            f"{deleted} FROM {STAGE} AS stage {_JOIN_CHOSEN} ON DUPLICATE KEY UPDATE "
-            f"{self.keys}.`ferry_sequence` = stage.`ferry_sequence`, "
+            f"SELECT {', '.join(f'{STAGE}.{name}' for name in names)}, {STAGE}.`ferry_sequence`, "
+            f"{deleted} FROM {STAGE} {_JOIN_CHOSEN} ON DUPLICATE KEY UPDATE "
+            f"{self.keys}.`ferry_sequence` = {STAGE}.`ferry_sequence`, "
             f"{self.keys}.`ferry_deleted_at` = {deleted}"
         )
 
@@ -178,12 +174,11 @@ class Statements:
         return " AND ".join(f"{left}.{name} = {right}.{name}" for name in self._key_names())
 
 
-_JOIN_CHOSEN = f"JOIN {CHOSEN} AS chosen ON chosen.`ferry_row` = stage.`ferry_row`"
+_JOIN_CHOSEN = f"JOIN {CHOSEN} ON {CHOSEN}.`ferry_row` = {STAGE}.`ferry_row`"
 
 CREATE_CHOSEN = (
     f"CREATE TEMPORARY TABLE {CHOSEN} (`ferry_row` bigint unsigned NOT NULL PRIMARY KEY) {_TABLE}"
 )
-DROP_TEMPORARY = f"DROP TEMPORARY TABLE IF EXISTS {STAGE}, {CHOSEN}"
 CREATE_TARGETS = (
     f"CREATE TABLE IF NOT EXISTS {TARGETS} (`target` varbinary(256) NOT NULL PRIMARY KEY) {_TABLE}"
 )
@@ -206,7 +201,7 @@ ADD_OBJECT = (
 )
 COUNT_LINES = f"SELECT COUNT(*) FROM {STAGE}"
 COUNT_CHOSEN = (
-    f"SELECT COALESCE(SUM(stage.`ferry_op` = {_UPSERT}), 0), "
-    f"COALESCE(SUM(stage.`ferry_op` = {_DELETE}), 0) "
-    f"FROM {STAGE} AS stage {_JOIN_CHOSEN}"
+    f"SELECT COALESCE(SUM({STAGE}.`ferry_op` = {_UPSERT}), 0), "
+    f"COALESCE(SUM({STAGE}.`ferry_op` = {_DELETE}), 0) "
+    f"FROM {STAGE} {_JOIN_CHOSEN}"
 )

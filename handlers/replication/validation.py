@@ -2,13 +2,15 @@
 
 fastjsonschema (BSD-3-Clause, no dependencies, released throughout 2026) writes the checks as
 Python source. Of what a record breaks, the reason names the place, the rule and what the rule says;
-never the value.
+never the value, nor a name that is the record's and not the schema's: in a map from addresses to
+numbers the names are content too.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, NoReturn
 
 import fastjsonschema
@@ -30,22 +32,33 @@ def checker(schema: Mapping[str, Any] | None) -> Check | None:
     """
     if schema is None:
         return None
-    validate = _compiled(schema)
+    validate, declared = _compiled(schema), frozenset(_declared(schema))
 
     def check(item: Any, record: str) -> None:
         try:
             validate(item)
         except Exception:
-            _check_again(validate, record)
+            _check_again(validate, record, declared)
 
     return check
 
 
-def _check_again(validate: Callable[[Any], Any], record: str) -> None:
+def _check_again(validate: Callable[[Any], Any], record: str, declared: Set[str]) -> None:
     try:
         validate(json.loads(record)["item"])
     except fastjsonschema.JsonSchemaValueException as broken:
-        raise Unfit(_reason(broken)) from None
+        raise Unfit(_reason(broken, declared)) from None
+
+
+def _declared(schema: Any) -> Iterator[str]:
+    """Yield the names of all properties that a schema speaks of."""
+    if isinstance(schema, list):
+        schema = dict(enumerate(schema))
+    if isinstance(schema, dict):
+        properties = schema.get("properties")
+        yield from properties if isinstance(properties, dict) else ()
+        for inner in schema.values():
+            yield from _declared(inner)
 
 
 def _compiled(schema: Mapping[str, Any]) -> Callable[[Any], Any]:
@@ -62,9 +75,22 @@ def _no_network(uri: str) -> NoReturn:
     raise InvalidInput(f"flow.json: the schema refers to {uri}, which is not fetched")
 
 
-def _reason(broken: fastjsonschema.JsonSchemaValueException) -> str:
-    place = (broken.name or "data").removeprefix("data").lstrip(".") or "the item"
+def _reason(broken: fastjsonschema.JsonSchemaValueException, declared: Set[str]) -> str:
+    place = _place((broken.name or "data").removeprefix("data"), declared) or "the item"
     said = json.dumps(broken.rule_definition, default=str)
     if len(said) > MAX_RULE:
         said = f"{said[: MAX_RULE - 4]} ..."
     return f"{place}: breaks the schema's {broken.rule}: {said}"
+
+
+def _place(path: str, declared: Set[str]) -> str:
+    """Return a path such as ``.client.tags[2]`` as far as its names are declared, then a star."""
+    place = ""
+    while path:
+        index = re.match(r"\[[0-9]+\]", path)
+        inside = [n for n in declared if re.match(rf"\.{re.escape(n)}(?=[.\[]|$)", path)]
+        step = index.group() if index else f".{max(inside, key=len)}" if inside else ""
+        if not step:
+            return f"{place}.*".lstrip(".")
+        place, path = place + step, path[len(step) :]
+    return place.lstrip(".")

@@ -29,8 +29,6 @@ class LocalDatabase(Database):
     def __init__(self, url: URL, name: str) -> None:
         self._port_here = url.port or 0
         self._name = name
-        self._connection = None
-        self._patience = 0.0
         self.connected = 0
 
     def _connect(self, patience: float) -> Connection[Any]:
@@ -68,7 +66,6 @@ class Warehouse:
         self.loader = self.another_loader()
 
     def close(self) -> None:
-        self.database.close()
         self.admin.close()
 
     def another_loader(self, backoff: Backoff = QUICK) -> Loader:

@@ -93,6 +93,8 @@ SCHEMA = {
         "card": {"type": "string", "pattern": "^[0-9]{4}$"},
         "level": {"enum": [0.1, 1, None]},
         "kind": {"if": {"const": 1}, "then": {"const": 1}, "else": {"type": "string"}},
+        "calls": {"additionalProperties": {"type": "number"}},
+        "os.name": {"type": "string"},
     },
 }
 
@@ -135,6 +137,10 @@ def test_numbers_are_held_against_the_schema_as_json_numbers(rest: str) -> None:
         ('"hits":1,"tags":["a","a"]', "tags: breaks the schema's uniqueItems: true"),
         ('"hits":1,"when":"4111"', 'when: breaks the schema\'s format: "date-time"'),
         ('"hits":1,"card":"4111-1111"', 'card: breaks the schema\'s pattern: "^[0-9]{4}$"'),
+        ('"hits":1,"os.name":1', 'os.name: breaks the schema\'s type: "string"'),
+        # Who was called is content, though it is a name in the item.
+        ('"hits":1,"calls":{"4111":"x"}', 'calls.*: breaks the schema\'s type: "number"'),
+        ('"hits":1,"calls":{"a[4111]\\n":"x"}', 'calls.*: breaks the schema\'s type: "number"'),
     ],
 )
 def test_a_broken_schema_is_a_place_and_a_rule(rest: str, reason: str) -> None:

@@ -73,7 +73,6 @@ def test_an_object_goes_from_s3_to_its_rows(here: Stage) -> None:
     assert load.load(second, lambda: 60.0) == Loaded(lines=1, deletes=1)
     rows = here.sql("SELECT page_id, at, hits, country, raw FROM page_views")
     assert rows == (("it's", 1, None, "DE", b"\x00\xff"),)
-    opened.close()
 
 
 def test_an_object_that_is_not_there_is_told(here: Stage) -> None:
@@ -81,7 +80,6 @@ def test_an_object_that_is_not_there_is_told(here: Stage) -> None:
     gone = StoredObject(bucket=BUCKET, key="gone", version="", size=1, sequencer="", created=0.0)
     with pytest.raises(LoadFailed, match="database error 1815: Internal error: Unable to"):
         loader(opened).load(gone, lambda: 60.0)
-    opened.close()
 
 
 def test_a_session_is_in_utc_and_leaves_no_locks_for_long(here: Stage) -> None:
@@ -89,10 +87,9 @@ def test_a_session_is_in_utc_and_leaves_no_locks_for_long(here: Stage) -> None:
     here.sql("SET GLOBAL time_zone = '+05:00'")
     try:
         opened = database(here)
-        with opened.connection(60.0).cursor() as cursor:
+        with opened.connection(60.0) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT @@time_zone, @@wait_timeout, @@autocommit")
             assert cursor.fetchone() == ("+00:00", 60, 1)
-        opened.close()
     finally:
         here.sql(f"SET GLOBAL time_zone = '{before}'")
 
@@ -101,7 +98,7 @@ def test_a_server_of_another_authority_is_not_talked_to(here: Stage) -> None:
     tls = verified(ANOTHER_AUTHORITY.read_text())
     assert tls.check_hostname
     with pytest.raises(pymysql.OperationalError, match="certificate verify failed"):
-        database(here, tls=tls).connection(60.0)
+        database(here, tls=tls).connection(60.0).__enter__()
 
 
 def test_a_wrong_password_is_told_and_not_shown(here: Stage) -> None:
@@ -123,13 +120,9 @@ def test_the_secret_is_read_for_every_connection(here: Stage) -> None:
     secrets = Secrets()
     opened = database(here, credentials=secret(secrets, "arn:secret", "other"))
     for _ in range(2):
-        opened.connection(60.0).ping()
-        assert opened.connection(60.0) is opened.connection(50.0)
-    assert secrets.read == 1
-    opened.close()
-    opened.connection(60.0).ping()
+        with opened.connection(60.0) as connection:
+            connection.ping(reconnect=False)
     assert secrets.read == 2
-    opened.close()
 
 
 def test_a_token_of_iam_lets_in(here: Stage) -> None:
@@ -137,10 +130,9 @@ def test_a_token_of_iam_lets_in(here: Stage) -> None:
     client = boto3.Session(**keys).client("rds", region_name=REGION)
     token = iam_token(client, here.aurora.endpoint, here.aurora.port, "tokens", REGION)
     opened = database(here, credentials=token)
-    with opened.connection(60.0).cursor() as cursor:
+    with opened.connection(60.0) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT USER()")
         assert cursor.fetchone() == ("tokens@127.0.0.1",)
-    opened.close()
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"username": "ferry"}', "null"])

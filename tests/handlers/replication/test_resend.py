@@ -199,6 +199,16 @@ def test_it_stops_in_time_and_goes_on_where_it_was(function: Function) -> None:
     ]
 
 
+def test_it_stops_in_time_also_where_nothing_can_be_sent(function: Function) -> None:
+    for number in range(3):
+        records = [change(number, None, view="KEYS_ONLY")]
+        function.put(f"gave-up/{number}", json.dumps({"payload": {"Records": records}}))
+    function.clock.left = 1.0
+    answer = function({"bucket": BUCKET, "prefix": "gave-up/"})
+    assert (answer["records"], answer["not_carried"]) == (0, 1)
+    assert answer["next"] == {"bucket": BUCKET, "prefix": "gave-up/", "key": "gave-up/1", "skip": 0}
+
+
 def test_what_firehose_does_not_take_is_told_with_where_to_go_on(function: Function) -> None:
     key = export(function, 700)
     function.firehose.answers = [lambda size: set(), refuse_all, refuse_all]

@@ -119,12 +119,15 @@ def test_no_record_takes_its_buffer_along(log: Log) -> None:
         [record(ITEM, 1), b'{"op":"upsert","sequence":"1","item":{"page_id":"\\ud800","at":1}}']
     )
     event["records"].append({"recordId": "x", "data": "not base64!"})
+    huge = b'{"op":"upsert","sequence":"1","item":{"page_id":"a","at":1e9999999999999999999}}'
+    event["records"].append({"recordId": "y", "data": base64.b64encode(huge).decode()})
     answer = transform.transform(event, services(bucket, log))["records"]
-    assert [each["result"] for each in answer] == ["Ok", "Dropped", "Dropped"]
+    assert [each["result"] for each in answer] == ["Ok", "Dropped", "Dropped", "Dropped"]
     (body,) = bucket.objects.values()
     assert [json.loads(line)["reason"] for line in body.splitlines()] == [
         "the record has half a surrogate pair, which is no text",
         "the record is not base64",
+        "the record is not JSON in UTF-8",
     ]
 
 
