@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_aws as aws
 
-from components.metric_alarm import Audience, Metric, above, described, waiting
+from components.metric_alarm import Audience, Metric, above, silent, waiting
 
 # How an execution ends badly, and the words for it.
 _BAD_ENDS = {
@@ -46,15 +45,14 @@ class Alarms(pulumi.ComponentResource):
         self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("data-ferry:alarms:Alarms", name, {}, opts)
-        self._args = args
-        self._audience = Audience(topic_arn=args.topic_arn, runbook_url=args.runbook_url)
+        audience = Audience(topic_arn=args.topic_arn, runbook_url=args.runbook_url)
         above(
             f"{name}-lost-events",
             self,
             waiting(args.queue_name),
             0,
             "An event could not start a state machine and waits in the dead-letter queue.",
-            self._audience,
+            audience,
         )
         for machine, arn in args.machines.items():
             for metric, words in _BAD_ENDS.items():
@@ -64,35 +62,20 @@ class Alarms(pulumi.ComponentResource):
                     _executions(metric, arn),
                     0,
                     f"An execution of {machine} {words}.",
-                    self._audience,
+                    audience,
                 )
         for machine in args.daily:
-            self._on_silence(f"{machine}-silence", machine, args.machines[machine])
+            # AWS, PutMetricAlarm: periods of an hour may be looked at for seven days.
+            silent(
+                f"{machine}-silence",
+                self,
+                _executions("ExecutionsSucceeded", args.machines[machine]),
+                f"No execution of {machine} succeeded for {args.silence_hours} hours.",
+                audience,
+                period_seconds=_HOUR_SECONDS,
+                periods=args.silence_hours,
+            )
         self.register_outputs({})
-
-    def _on_silence(self, name: str, machine: str, arn: pulumi.Input[str]) -> None:
-        # AWS, PutMetricAlarm: periods of an hour may be looked at for seven days.
-        aws.cloudwatch.MetricAlarm(
-            name,
-            name=name,
-            alarm_description=described(
-                f"No execution of {machine} succeeded for {self._args.silence_hours} hours.",
-                self._audience,
-            ),
-            namespace="AWS/States",
-            metric_name="ExecutionsSucceeded",
-            dimensions={"StateMachineArn": arn},
-            statistic="Sum",
-            period=_HOUR_SECONDS,
-            evaluation_periods=self._args.silence_hours,
-            datapoints_to_alarm=self._args.silence_hours,
-            comparison_operator="LessThanThreshold",
-            threshold=1,
-            treat_missing_data="breaching",
-            alarm_actions=[self._args.topic_arn],
-            ok_actions=[self._args.topic_arn],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
 
 
 def _executions(name: str, machine_arn: pulumi.Input[str]) -> Metric:

@@ -8,16 +8,29 @@ import pulumi
 
 from components.flow_load import FlowLoad
 from components.flow_stream import FlowStream
-from components.metric_alarm import Audience, Metric, above, of_function, waiting
+from components.metric_alarm import (
+    PERIOD_SECONDS,
+    Audience,
+    Metric,
+    above,
+    of_function,
+    silent,
+    waiting,
+)
 
 _MINUTE_MS = 60_000
+# Lambda asks a stream four times a second, changes or not. Three periods, for metrics are late.
+_UNREAD_PERIODS = 3
+# A file that fails comes again every half hour. One failure alone has mended itself.
+_FAILURES_SECONDS = 7200
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowAlarmsArgs:
-    """The flow that is watched, how late it may be, and who hears of it."""
+    """The flow that is watched and its DynamoDB table, how late it may be, and who hears of it."""
 
     flow: str
+    table: str
     stream: FlowStream
     load: FlowLoad
     service: str
@@ -45,6 +58,22 @@ class FlowAlarms(pulumi.ComponentResource):
             minutes * _MINUTE_MS,
             f"The stream of flow {args.flow} is read more than {minutes} minutes late.",
         )
+        # How old a change is, Lambda says only of those that it reads.
+        silent(
+            f"{self._name}-stream-unread",
+            self,
+            Metric(
+                namespace="AWS/DynamoDB",
+                name="SuccessfulRequestLatency",
+                dimensions={"TableName": args.table, "Operation": "GetRecords"},
+                statistic="SampleCount",
+            ),
+            f"The stream of flow {args.flow} has not been read for "
+            f"{_UNREAD_PERIODS * PERIOD_SECONDS // 60} minutes.",
+            args.audience,
+            period_seconds=PERIOD_SECONDS,
+            periods=_UNREAD_PERIODS,
+        )
         self._above(
             "delivery-age",
             Metric(
@@ -70,6 +99,14 @@ class FlowAlarms(pulumi.ComponentResource):
 
     def _on_failures(self) -> None:
         args = self._args
+        # Of its own accord SQS soon leaves such a message out of the age of the oldest one.
+        self._above(
+            "load-failures",
+            _own("LoadFailures", args),
+            1,
+            f"Loads of flow {args.flow} fail again and again.",
+            _FAILURES_SECONDS,
+        )
         self._above(
             "dead-letters",
             waiting(args.load.dead_letter_queue_name),
@@ -89,12 +126,7 @@ class FlowAlarms(pulumi.ComponentResource):
         )
         self._above(
             "failed-records",
-            Metric(
-                namespace="data-ferry",
-                name="RecordsFailed",
-                dimensions={"service": args.service, "flow": args.flow},
-                statistic="Sum",
-            ),
+            _own("RecordsFailed", args),
             0,
             f"Changes of flow {args.flow} are not as its schema and columns want them; they are "
             "kept below processing-failed/.",
@@ -105,6 +137,12 @@ class FlowAlarms(pulumi.ComponentResource):
             0,
             f"Changes of flow {args.flow} reached neither Firehose nor the bucket for failures.",
         )
+        self._above(
+            "stream-throttles",
+            of_function("Throttles", args.stream.stream_function),
+            0,
+            f"The stream function of flow {args.flow} is throttled; its changes wait meanwhile.",
+        )
         for metric, words in (("Errors", "fails"), ("Throttles", "is throttled")):
             self._above(
                 f"transform-{metric.lower()}",
@@ -114,5 +152,22 @@ class FlowAlarms(pulumi.ComponentResource):
                 "are kept below processing-failed/.",
             )
 
-    def _above(self, alarm: str, metric: Metric, threshold: float, what: str) -> None:
-        above(f"{self._name}-{alarm}", self, metric, threshold, what, self._args.audience)
+    def _above(
+        self,
+        alarm: str,
+        metric: Metric,
+        threshold: float,
+        what: str,
+        period_seconds: int = PERIOD_SECONDS,
+    ) -> None:
+        name, audience = f"{self._name}-{alarm}", self._args.audience
+        above(name, self, metric, threshold, what, audience, period_seconds)
+
+
+def _own(name: str, args: FlowAlarmsArgs) -> Metric:
+    return Metric(
+        namespace="data-ferry",
+        name=name,
+        dimensions={"service": args.service, "flow": args.flow},
+        statistic="Sum",
+    )

@@ -194,7 +194,7 @@ class FlowLoad(pulumi.ComponentResource):
     def _log_on(self) -> list[Statement]:
         args = self._args
         if args.secret_arn is not None:
-            return list(_read_secret(args.secret_arn, args.secret_key_arn, args.region))
+            return list(_read_secret(args.secret_arn, args.secret_key_arn))
         user = pulumi.Output.concat(
             f"arn:aws:rds-db:{args.region}:",
             args.account_id,
@@ -205,7 +205,7 @@ class FlowLoad(pulumi.ComponentResource):
         return [Statement(sid="LogOn", actions=["rds-db:connect"], resources=[user])]
 
 
-def _read_secret(secret_arn: str, key_arn: str | None, region: str) -> Iterator[Statement]:
+def _read_secret(secret_arn: str, key_arn: str | None) -> Iterator[Statement]:
     """Yield what reads a secret, which Secrets Manager decrypts on the reader's behalf.
 
     AWS Secrets Manager, "Secret encryption and decryption": with the secret's ARN in the encryption
@@ -217,17 +217,8 @@ def _read_secret(secret_arn: str, key_arn: str | None, region: str) -> Iterator[
         resources=[secret_arn],
     )
     if key_arn is not None:
-        yield Statement(
-            sid="DecryptPassword",
-            actions=["kms:Decrypt"],
-            resources=[key_arn],
-            conditions={
-                "StringEquals": {
-                    "kms:ViaService": f"secretsmanager.{region}.amazonaws.com",
-                    "kms:EncryptionContext:SecretARN": secret_arn,
-                }
-            },
-        )
+        context = {"SecretARN": secret_arn}
+        yield iam.use_key("DecryptPassword", "kms:Decrypt", key_arn, "secretsmanager", context)
 
 
 def _receive(queue_arn: pulumi.Input[str]) -> Statement:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_aws as aws
 
+from components import iam
 from components.delivery_stream import Buffers, DeliveryStream, DeliveryStreamArgs
 from components.iam import Statement
 from components.packaged_function import PackagedFunction, PackagedFunctionArgs, Packages
@@ -26,7 +27,6 @@ _RESEND_SECONDS = 900
 class StreamReading:
     """How Lambda reads the stream: AWS's own words for what each means."""
 
-    starting_position: str
     batch_size: int
     batching_window_seconds: int
     parallelization_factor: int
@@ -38,7 +38,8 @@ class StreamReading:
 class FlowStreamArgs:
     """One flow: what it reads, how, where it writes, and what its functions know of it.
 
-    The stream is not read before `after` exists: whoever takes what is written.
+    The stream is not read before `after` exists: whoever takes what is written. The key is that of
+    the bucket for failures, where that has one of its own.
     """
 
     flow: str
@@ -51,6 +52,7 @@ class FlowStreamArgs:
     bucket: pulumi.Input[str]
     bucket_arn: pulumi.Input[str]
     on_failure_bucket_arn: pulumi.Input[str]
+    on_failure_key_arn: str | None
     after: pulumi.Resource
     account_id: pulumi.Input[str]
     region: str
@@ -166,7 +168,8 @@ class FlowStream(pulumi.ComponentResource):
             f"{self._name}-stream",
             event_source_arn=self._args.source.stream_arn,
             function_name=function.arn,
-            starting_position=reading.starting_position,
+            # Later ones of a key win: what is read once more, and what is old, does no harm.
+            starting_position="TRIM_HORIZON",
             batch_size=reading.batch_size,
             maximum_batching_window_in_seconds=reading.batching_window_seconds,
             parallelization_factor=reading.parallelization_factor,
@@ -202,6 +205,7 @@ class FlowStream(pulumi.ComponentResource):
                 actions=["s3:GetObject"],
                 resources=[*(self._objects(folder) for folder in folders), discarded],
             ),
+            *_use_failures_key(args, "kms:Decrypt"),
         ]
 
 
@@ -229,7 +233,14 @@ def _read_stream(args: FlowStreamArgs) -> list[Statement]:
             actions=["s3:PutObject"],
             resources=[pulumi.Output.concat(args.on_failure_bucket_arn, f"/{DISCARDED}/*")],
         ),
+        *_use_failures_key(args, "kms:GenerateDataKey"),
     ]
+
+
+def _use_failures_key(args: FlowStreamArgs, action: str) -> list[Statement]:
+    if args.on_failure_key_arn is None:
+        return []
+    return [iam.use_key("UseFailuresKey", action, args.on_failure_key_arn, "s3")]
 
 
 def _put_records(delivery_stream_arn: pulumi.Input[str]) -> Statement:

@@ -112,6 +112,30 @@ def write_logs(*group_arns: pulumi.Input[str]) -> Statement:
     )
 
 
+def use_key(
+    sid: str, action: str, key_arn: str, service: str, context: Mapping[str, str] | None = None
+) -> Statement:
+    """Return the statement that lets a KMS key be used by way of a service, and for nothing else.
+
+    `service` is as in ``s3.eu-west-1.amazonaws.com``; `context` is of the encryption context.
+    """
+    region = key_arn.split(":")[3]
+    return Statement(
+        sid=sid,
+        actions=[action],
+        resources=[key_arn],
+        conditions={
+            "StringEquals": {
+                "kms:ViaService": f"{service}.{region}.amazonaws.com",
+                **{
+                    f"kms:EncryptionContext:{name}": value
+                    for name, value in (context or {}).items()
+                },
+            }
+        },
+    )
+
+
 def rules_send(
     queue_arn: pulumi.Input[str], account_id: pulumi.Input[str], rule_arns: pulumi.Input[str]
 ) -> pulumi.Output[str]:

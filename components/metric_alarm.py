@@ -19,7 +19,7 @@ class Metric:
     namespace: str
     name: str
     dimensions: Mapping[str, pulumi.Input[str]]
-    statistic: Literal["Sum", "Maximum"]
+    statistic: Literal["Sum", "Maximum", "SampleCount"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,9 @@ def above(
     threshold: float,
     what: str,
     audience: Audience,
+    period_seconds: int = PERIOD_SECONDS,
 ) -> None:
-    """Make the alarm `name` for values above `threshold` within five minutes.
+    """Make the alarm `name` for values above `threshold` within a period.
 
     `what` says in one sentence what has then happened. No data is no alarm: a service writes no
     zeros for what does not happen.
@@ -51,12 +52,46 @@ def above(
         metric_name=metric.name,
         dimensions=metric.dimensions,
         statistic=metric.statistic,
-        period=PERIOD_SECONDS,
+        period=period_seconds,
         evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
         threshold=threshold,
         treat_missing_data="notBreaching",
         alarm_actions=[audience.topic_arn],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def silent(
+    name: str,
+    parent: pulumi.Resource,
+    metric: Metric,
+    what: str,
+    audience: Audience,
+    *,
+    period_seconds: int,
+    periods: int,
+) -> None:
+    """Make the alarm `name` for nothing at all in so many periods, one after the other.
+
+    Where there is no data yet, as with a new stack, it sounds as well: that it is over is told too.
+    """
+    aws.cloudwatch.MetricAlarm(
+        name,
+        name=name,
+        alarm_description=described(what, audience),
+        namespace=metric.namespace,
+        metric_name=metric.name,
+        dimensions=metric.dimensions,
+        statistic=metric.statistic,
+        period=period_seconds,
+        evaluation_periods=periods,
+        datapoints_to_alarm=periods,
+        comparison_operator="LessThanThreshold",
+        threshold=1,
+        treat_missing_data="breaching",
+        alarm_actions=[audience.topic_arn],
+        ok_actions=[audience.topic_arn],
         opts=pulumi.ResourceOptions(parent=parent),
     )
 

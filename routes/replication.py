@@ -86,7 +86,7 @@ class _Route:
             path=handlers.path,
             runtime=handlers.runtime,
             architecture=handlers.architecture,
-            service=on.settings.service,
+            service=on.base,
             log_retention_days=replication.log_retention_days,
         )
 
@@ -118,9 +118,10 @@ class _Route:
             name,
             FlowAlarmsArgs(
                 flow=flow.name,
+                table=flow.table,
                 stream=stream,
                 load=load,
-                service=on.settings.service,
+                service=on.base,
                 lag_minutes=self._replication.load_lag_minutes,
                 audience=Audience(
                     topic_arn=on.alerts.topic_arn, runbook_url=on.settings.alerts.runbook_url
@@ -143,7 +144,6 @@ class _Route:
             table=flow.table,
             source=self._source(flow),
             reading=StreamReading(
-                starting_position=flow.starting_position,
                 batch_size=flow.batch_size,
                 batching_window_seconds=flow.batching_window_seconds,
                 parallelization_factor=flow.parallelization_factor,
@@ -160,6 +160,7 @@ class _Route:
             bucket=self.bucket.bucket,
             bucket_arn=self.bucket.arn,
             on_failure_bucket_arn=self._failures,
+            on_failure_key_arn=self._replication.on_failure_key_arn,
             after=load,
             account_id=self._on.account_id,
             region=self._on.settings.region,

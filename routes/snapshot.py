@@ -296,7 +296,7 @@ def _load(
             package=f"{handlers.path}/load.zip",
             runtime=handlers.runtime,
             architecture=handlers.architecture,
-            service=on.settings.service,
+            service=on.base,
             google_credentials=federation.credentials_config,
             bucket_arn=storage.bucket.arn,
             prefix=snapshot.prefix,

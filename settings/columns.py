@@ -19,6 +19,8 @@ _MAX_ROW_BYTES = 65_535
 _MAX_PAGE_BYTES = 8126
 # Of each row: its header, the transaction that wrote it, and the undo log.
 _ROW_OVERHEAD = 5 + 6 + 7
+# What the loads' table has beside these columns: ferry_row, ferry_op and ferry_sequence.
+_STAGE_BYTES = 8 + 1 + 29
 _KEY_TYPES = {"S": "varchar(255)", "N": "bigint", "B": "varbinary(255)"}
 _KEY_JSON = {"S": "string", "N": "number", "B": "string"}
 
@@ -87,11 +89,14 @@ def key_columns(
 
 
 def check_row(columns: Sequence[Column], key: Sequence[str], path: str, problems: Problems) -> None:
-    """Note columns that together make a longer row than MySQL, or InnoDB's pages, can have."""
+    """Note columns that together make a longer row than MySQL, or InnoDB's pages, can have.
+
+    In the table that the loads read files into, which has some columns more than the target.
+    """
     types = {column: ColumnType.of(column.type) for column in columns}
     others = {column: kind for column, kind in types.items() if column.name not in key}
     nulls = (len(others) + 7) // 8
-    row = nulls + sum(kind.row_bytes for kind in types.values())
+    row = _STAGE_BYTES + nulls + sum(kind.row_bytes for kind in types.values())
     if row > _MAX_ROW_BYTES:
         _too_long(
             {column: kind.row_bytes for column, kind in others.items() if not kind.apart},
@@ -101,7 +106,7 @@ def check_row(columns: Sequence[Column], key: Sequence[str], path: str, problems
             problems,
         )
         return
-    page = nulls + _ROW_OVERHEAD
+    page = _STAGE_BYTES + nulls + _ROW_OVERHEAD
     page += sum(kind.row_bytes for column, kind in types.items() if column not in others)
     page += sum(kind.page_bytes for kind in others.values())
     if page >= _MAX_PAGE_BYTES:

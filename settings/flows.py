@@ -30,7 +30,7 @@ from settings.model import Column, Flow, KeyAttribute
 from settings.replication_rules import CA_BUNDLES
 from settings.replication_schema import ClusterShape, FlowShape, ReplicationShape
 from settings.schema import NAMESPACE
-from settings.shape import keys
+from settings.shape import Shape, keys
 
 _PATH = f"{NAMESPACE}:replication"
 # DynamoDB, "Change data capture for DynamoDB Streams": more readers of a stream are throttled.
@@ -107,6 +107,9 @@ def check_flows(
     if not isinstance(replication, Mapping):
         return {}
     _check_cluster(replication.get("cluster"), wrong, region, root, problems)
+    if ("replication", "on_failure_key_arn") not in wrong:
+        pair = ("on_failure_key_arn", "on_failure_bucket")
+        _check_pair(replication, ReplicationShape, _PATH, pair, problems)
     declared = replication.get("flows")
     given = [
         _Given.of(name, values, wrong)
@@ -139,13 +142,27 @@ def _check_cluster(
     if region is not None:
         for name, arn in given.items():
             _check_region(name, arn, region, problems)
-    if "secret_key_arn" in given and cluster.get("secret_arn") is None:
-        problem = "is the key of the secret at secret_arn, which is missing"
-        right = right_value(ClusterShape, ("secret_arn",))
-        problems.add(f"{_PATH}.cluster.secret_key_arn", problem, right)
+    if "secret_key_arn" in given:
+        _check_pair(
+            cluster, ClusterShape, f"{_PATH}.cluster", ("secret_key_arn", "secret_arn"), problems
+        )
     bundle = cluster.get("ca_bundle")
     if isinstance(bundle, str) and (*at, "ca_bundle") not in wrong:
         _check_bundle(bundle, root, region or "<region>", problems)
+
+
+def _check_pair(
+    values: Mapping[str, Any],
+    shape: type[Shape],
+    path: str,
+    pair: tuple[str, str],
+    problems: Problems,
+) -> None:
+    """Note the key of something that is not there."""
+    key, of = pair
+    if values.get(key) is not None and values.get(of) is None:
+        problem = f"is the key of what {of} names, and that is missing"
+        problems.add(f"{path}.{key}", problem, right_value(shape, (of,)))
 
 
 def _check_region(name: str, arn: str, region: str, problems: Problems) -> None:

@@ -132,7 +132,6 @@ class Flow:
     target: str
     schema: Mapping[str, Any] | None
     columns: tuple[Column, ...]
-    starting_position: Literal["TRIM_HORIZON", "LATEST"]
     batch_size: int
     batching_window_seconds: int
     parallelization_factor: int
@@ -176,11 +175,16 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True)
 class Replication:
-    """The replication route. Without an `on_failure_bucket` the program makes its own."""
+    """The replication route.
+
+    Without an `on_failure_bucket` the program makes its own; without an `on_failure_key_arn` that
+    bucket has no KMS key of its owner's.
+    """
 
     cluster: Cluster
     flows: tuple[Flow, ...]
     on_failure_bucket: str | None
+    on_failure_key_arn: str | None
     retention_days: int
     failed_retention_days: int
     log_retention_days: int

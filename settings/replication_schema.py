@@ -27,6 +27,7 @@ CLUSTER_EXAMPLE = {
     "user": "ferry",
     "ca_bundle": "certs/eu-west-1-bundle.pem",
 }
+_KEY_EXAMPLE = "arn:aws:kms:eu-west-1:123456789012:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"
 
 _KeyMapping = Annotated[
     dict[Annotated[str, AfterValidator(own.attribute_name)], Literal["S", "N", "B"]],
@@ -54,7 +55,7 @@ class ClusterShape(Shape):
     secret_key_arn: Annotated[str, AfterValidator(own.key_arn)] | None = Field(
         None,
         description="The ARN of the KMS key of yours that this secret is encrypted with.",
-        examples=["arn:aws:kms:eu-west-1:123456789012:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"],
+        examples=[_KEY_EXAMPLE],
         json_schema_extra={"default_text": "Secrets Manager's own key"},
     )
     ca_bundle: Annotated[str, Field(min_length=1)] = Field(
@@ -156,12 +157,6 @@ class FlowShape(Shape):
             }
         ],
     )
-    starting_position: Literal["TRIM_HORIZON", "LATEST"] = Field(
-        "TRIM_HORIZON",
-        description="Where in the stream the flow begins: with the oldest change that it still "
-        "has, or with what comes.",
-        examples=["LATEST"],
-    )
     batch_size: int = Field(
         500,
         ge=1,
@@ -203,7 +198,7 @@ class FlowShape(Shape):
     transform_buffer_mib: float = Field(
         1.0,
         ge=0.2,
-        le=3,
+        le=2,
         allow_inf_nan=False,
         description="How many MiB of changes the transform function gets at most at once.",
         examples=[0.5],
@@ -246,6 +241,11 @@ class ReplicationShape(Shape):
         "hand on, looked up.",
         examples=["my-team-failures"],
         json_schema_extra={"default_text": "the route's own bucket"},
+    )
+    on_failure_key_arn: Annotated[str, AfterValidator(own.key_arn)] | None = Field(
+        None,
+        description="The ARN of the KMS key of yours that this bucket is encrypted with.",
+        examples=[_KEY_EXAMPLE],
     )
     retention_days: int = Field(
         7,

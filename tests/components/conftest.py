@@ -6,6 +6,7 @@ import pytest
 
 from tests.components.recording import Recording
 from tests.components.stacks import (
+    FAILURES_KEY,
     REPLICATION,
     SECRET_KEY,
     config,
@@ -51,7 +52,10 @@ def guest() -> Recording:
     flow = {**REPLICATION["flows"]["page-views"], "create_table": False}
     return run_program(
         replication_config(
-            cluster=cluster, flows={"page-views": flow}, on_failure_bucket="their-failures"
+            cluster=cluster,
+            flows={"page-views": flow},
+            on_failure_bucket="their-failures",
+            on_failure_key_arn=FAILURES_KEY,
         ),
         stack="prod",
     )

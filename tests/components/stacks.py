@@ -59,7 +59,7 @@ REPLICATION: dict[str, Any] = {
             "target": "analytics.page_views",
             "schema": {"type": "object", "properties": {"page_id": {"type": "string"}}},
             "columns": {"page_id": "varchar(64)", "at": "bigint", "note": "longtext"},
-            "transform_buffer_mib": 2.5,
+            "transform_buffer_mib": 1.5,
         }
     },
     "retention_days": 5,
@@ -68,6 +68,7 @@ REPLICATION: dict[str, Any] = {
     "load_lag_minutes": 10,
 }
 SECRET_KEY = "arn:aws:kms:eu-west-1:111122223333:key/0d9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"
+FAILURES_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1a9c7a4e-5b1f-4c52-8a3e-6f7b8c9d0e1f"
 BIGQUERY: dict[str, Any] = {"project": "shop-analytics", "location": "EU"}
 LABELS = {"team": "data", "cost-centre": "a1"}
 EMAILS = ["one@example.com", "two@example.com"]

@@ -56,7 +56,7 @@ def test_the_functions_hold_no_secret_and_reach_google_by_federation(ferry: Reco
             },
         }
         assert variables == {
-            "SERVICE_NAME": "shop",
+            "SERVICE_NAME": "shop-stg",
             "POWERTOOLS_SERVICE_NAME": each.inputs["name"].removeprefix("shop-stg-"),
             "POWERTOOLS_METRICS_NAMESPACE": "data-ferry",
             "POWERTOOLS_LOG_LEVEL": "INFO",

@@ -11,6 +11,7 @@ import pytest
 from tests.components.recording import ACCOUNT, NOT_THERE, REGION, STREAM, Recording
 from tests.components.stacks import (
     DATABASES,
+    FAILURES_KEY,
     REPLICATION,
     SECRET_KEY,
     replication_config,
@@ -18,6 +19,7 @@ from tests.components.stacks import (
 )
 
 BUCKET = f"arn:aws:s3:::shop-stg-replication-{ACCOUNT}"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 FUNCTION = "aws:lambda/function:Function"
 MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
@@ -40,7 +42,7 @@ def test_four_functions_of_one_package_each_with_a_role_of_its_own(replication: 
         assert each["handler"] == f"replication.{step}.handler"
         assert each["code"]["path"] == "build/lambda/replication.zip"
         assert each["role"] == f"arn:aws:iam::{ACCOUNT}:role/{name}"
-        assert each["environment"]["variables"]["SERVICE_NAME"] == "shop"
+        assert each["environment"]["variables"]["SERVICE_NAME"] == "shop-stg"
         # Firehose lets a transformation take five minutes, Lambda any function fifteen.
         assert each["timeout"] <= (300 if step == "transform" else 900)
 
@@ -105,7 +107,7 @@ def test_firehose_transforms_and_writes_files_that_aurora_can_read(replication: 
     # AWS gives no parameter back that is at its default: the provider would change it for ever.
     assert {p["parameterName"]: p["parameterValue"] for p in processor["parameters"]} == {
         "LambdaArn": f"{function_arn('transform')}:$LATEST",
-        "BufferSizeInMBs": "2.5",
+        "BufferSizeInMBs": "1.5",
     }
     permissions = actions(replication.statements(ROLE_POLICY, "shop-stg-page-views"))
     assert permissions["Write"][1] == [
@@ -235,6 +237,12 @@ def test_failures_go_to_the_bucket_the_stack_names(guest: Recording) -> None:
     assert stream["KeepFailures"]["Resource"] == [f"{theirs}/aws/lambda/*"]
     resend = guest.statements(ROLE_POLICY, "shop-prod-page-views-resend")
     assert f"{theirs}/aws/lambda/*" in resend["Read"]["Resource"]
+    for statements, action in ((stream, "kms:GenerateDataKey"), (resend, "kms:Decrypt")):
+        use = statements["UseFailuresKey"]
+        assert (use["Action"], use["Resource"]) == ([action], [FAILURES_KEY])
+        assert use["Condition"] == {
+            "StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}
+        }
 
 
 def test_a_table_of_the_program_can_be_exported_and_outlives_mistakes(
@@ -253,13 +261,16 @@ def test_a_table_of_the_program_can_be_exported_and_outlives_mistakes(
 def test_every_place_where_changes_wait_or_end_up_has_an_alarm(replication: Recording) -> None:
     alarms = {
         each.name.removeprefix("shop-stg-page-views-"): each.inputs
-        for each in replication.all("aws:cloudwatch/metricAlarm:MetricAlarm")
+        for each in replication.all(ALARM)
     }
     watched = {name: (each["namespace"], each["metricName"]) for name, each in alarms.items()}
     assert watched == {
         "iterator-age": ("AWS/Lambda", "IteratorAge"),
         "delivery-age": ("AWS/Firehose", "DeliveryToS3.DataFreshness"),
+        "stream-unread": ("AWS/DynamoDB", "SuccessfulRequestLatency"),
+        "stream-throttles": ("AWS/Lambda", "Throttles"),
         "load-lag": ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+        "load-failures": ("data-ferry", "LoadFailures"),
         "dead-letters": ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         "discarded": ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"),
         "failed-records": ("data-ferry", "RecordsFailed"),
@@ -267,11 +278,29 @@ def test_every_place_where_changes_wait_or_end_up_has_an_alarm(replication: Reco
         "transform-errors": ("AWS/Lambda", "Errors"),
         "transform-throttles": ("AWS/Lambda", "Throttles"),
     }
-    assert {each["threshold"] for each in alarms.values()} == {0, 600, 600_000}
+    assert {each["threshold"] for each in alarms.values()} == {0, 1, 600, 600_000}
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:shop-stg-alerts"
     for each in alarms.values():
         assert each["alarmActions"] == [topic]
         assert each["alarmDescription"].endswith("What to do: docs/runbook.md")
+
+
+def test_a_stream_that_nobody_reads_is_told_though_no_metric_says_so(
+    replication: Recording,
+) -> None:
+    alarm = replication.one(ALARM, "shop-stg-page-views-stream-unread").inputs
+    assert alarm["dimensions"] == {"TableName": "page-views", "Operation": "GetRecords"}
+    assert (alarm["statistic"], alarm["comparisonOperator"]) == ("SampleCount", "LessThanThreshold")
+    assert (alarm["threshold"], alarm["treatMissingData"]) == (1, "breaching")
+    assert alarm["period"] * alarm["evaluationPeriods"] == 15 * 60
+
+
+def test_the_metrics_of_two_stacks_are_not_added_up(replication: Recording) -> None:
+    alarm = replication.one(ALARM, "shop-stg-page-views-failed-records").inputs
+    assert alarm["dimensions"] == {"service": "shop-stg", "flow": "page-views"}
+    functions = {each.inputs["name"]: each.inputs for each in replication.all(FUNCTION)}
+    variables = functions["shop-stg-page-views-transform"]["environment"]["variables"]
+    assert variables["SERVICE_NAME"] == alarm["dimensions"]["service"]
 
 
 WRONG_CLUSTERS = [

@@ -55,7 +55,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
         deployed = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert deployed.status == 0, deployed.output + deployed.errors
         assert "All well: as many rows in source, export and BigQuery" in deployed.output
-        assert "109 AWS and 39 Google resources" in deployed.output
+        assert "112 AWS and 39 Google resources" in deployed.output
         clouds = kept.find(folder)
         assert clouds is not None
         s3 = boto3.client(
@@ -81,7 +81,7 @@ def test_deploy_leaves_everything_to_be_looked_at_until_destroy(
 
         again = command("deploy", "--stack", "mine", folder=tmp_path, project=project)
         assert again.status == 0, again.output + again.errors
-        assert "187 unchanged" in again.output
+        assert "190 unchanged" in again.output
 
         asked = command(
             *("pulumi", "--stack", "mine", "--", "stack", "output", "--json"),
@@ -208,7 +208,7 @@ def test_a_fresh_clone_has_all_that_a_preview_needs(project: Path, tmp_path: Pat
         *("pulumi", "--stack", "local", "--", "preview", "--diff"), folder=tmp_path, project=project
     )
     assert shown.status == 0, shown.output + shown.errors
-    assert "187 to create" in shown.output
+    assert "190 to create" in shown.output
     assert "warning" not in (shown.output + shown.errors).lower()
     assert (project / "build" / "local" / "rds-ca.pem").is_file()
 

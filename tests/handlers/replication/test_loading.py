@@ -390,6 +390,20 @@ def test_no_load_leaves_a_connection_behind(warehouse: Warehouse) -> None:
         time.sleep(0.02)
 
 
+def test_the_longest_row_that_the_settings_take_is_loaded(mariadb: URL, tmp_path: Path) -> None:
+    """See `TestRows` of the settings: the loads' own columns count as well."""
+    for length, fits in ((65_535 - 1 - 258 - 8 - 2 - 38, True), (65_535 - 1 - 258 - 8 - 2, False)):
+        longest = {"name": "x", "path": ["x"], "type": f"varbinary({length})"}
+        made = Warehouse(mariadb, flow(columns=[*FLOW["columns"][:2], longest]), tmp_path)
+        stored = made.put([record(view("a"), 1)])
+        if fits:
+            assert made.load(stored).upserts == 1
+        else:
+            with pytest.raises(LoadFailed, match="database error 1118: Row size too large"):
+                made.load(stored)
+        made.close()
+
+
 @pytest.mark.parametrize("table", ["stage", "target", "chosen", "latest", "known"])
 def test_a_target_may_have_any_name(mariadb: URL, tmp_path: Path, table: str) -> None:
     made = Warehouse(mariadb, flow(table=table), tmp_path)
