@@ -135,12 +135,18 @@ def check_schema(
         _check_key_schema(attribute, schema, path, problems)
     for column in columns:
         place = schema.at(column.path)
+        if len(column.path) > 1 and column.path[:1] in keys:
+            continue  # see `_check_inside`
         if column.path in keys and (place.problem or not _says_key(place.types, keys[column.path])):
             continue
         where = f"{path}.columns.{column.name}"
         if place.problem is not None:
-            right = _written(column, path=column.path[:-1] or ("page_id",))
-            problems.add(where, f"can have no value: {place.problem}", right)
+            problem = f"can have no value: {place.problem}"
+            if place.meant is not None:
+                problems.add(where, problem, _written(column, path=place.meant))
+            else:
+                right = snippet("properties", {place.lacking: {}})
+                problems.add(where, f"{problem}, unless you add it there", right)
             continue
         kind = ColumnType.of(column.type)
         unheld = sorted(one for one in place.types or () if not kind.holds(one))

@@ -8,6 +8,7 @@ Rules encoded (JSON Schema draft 7): beside a ``$ref`` all other keywords are ig
 from __future__ import annotations
 
 import copy
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -50,12 +51,15 @@ class Place:
     """What a schema says of one place in an item.
 
     `types` are the JSON types a value may have there besides null, `None` where that is not plain;
-    `problem` says why nothing can stand there.
+    `problem` says why nothing can stand there. Then `meant` is a like place where something can,
+    and `lacking` the property without which there is none.
     """
 
     types: frozenset[str] | None = None
     max_length: int | None = None
     problem: str | None = None
+    meant: tuple[str, ...] | None = None
+    lacking: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,12 @@ class JsonSchema:
             types = _types(schema)
             if types is not None and "object" not in types:
                 within = ".".join(path[:index])
-                return Place(problem=f"the schema says that {within} is {_or(types)}, no object")
-            schema = self._target(_property(schema, name))
+                problem = f"the schema says that {within} is {_or(types)}, no object"
+                return Place(problem=problem, meant=path[:index])
+            above, schema = schema, self._target(_property(schema, name))
             if schema is False:
-                return Place(problem=f"the schema lets no {'.'.join(path[: index + 1])} be there")
+                problem = f"the schema lets no {'.'.join(path[: index + 1])} be there"
+                return Place(problem=problem, meant=_meant(above, path, index), lacking=name)
         longest = schema.get("maxLength") if isinstance(schema, Mapping) else None
         return Place(
             types=_types(schema),
@@ -277,6 +283,13 @@ def _property(schema: object, name: str) -> object:
     if any(re.search(pattern, name) for pattern in schema.get("patternProperties", {})):
         return True
     return schema.get("additionalProperties", True)
+
+
+def _meant(schema: object, path: tuple[str, ...], index: int) -> tuple[str, ...] | None:
+    """Return the path with the property of the schema that is most like the one at `index`."""
+    names = schema.get("properties", {}) if isinstance(schema, Mapping) else {}
+    near = difflib.get_close_matches(path[index], names, n=1)
+    return (*path[:index], near[0], *path[index + 1 :]) if near else None
 
 
 def _escaped(part: str) -> str:

@@ -823,6 +823,20 @@ class TestSchemasAndColumns:
         assert line.startswith(
             f"{FLOW}.columns.city: can have no value: the schema lets no address"
         )
+        assert line.endswith(", unless you add it there; write  properties: {address: {}}")
+
+    def test_one_inside_a_key_attribute_is_told_once(self, root: Path) -> None:
+        config = having(f"{FLOW}.schema", SCHEMA)
+        wrong = having(f"{FLOW}.columns.x", {"path": "page_id.x", "type": "int"}, config)
+        (line,) = errors(wrong, root)
+        assert "is mapped from inside the key attribute page_id" in line
+
+    def test_one_that_is_nearly_there_is_told_what_may_be_meant(self, root: Path) -> None:
+        config = having(f"{FLOW}.schema", SCHEMA)
+        for path, meant in (("clint.device", "client.device"), ("pageid", "page_id")):
+            wrong = having(f"{FLOW}.columns.x", {"path": path, "type": "varchar(9)"}, config)
+            (line,) = errors(wrong, root)
+            assert line.endswith(f"; write  x: {{path: {meant}, type: varchar(9)}}")
 
     def test_so_is_one_of_what_is_inside_a_text(self, root: Path) -> None:
         config = having(f"{FLOW}.schema", {**SCHEMA, "additionalProperties": True})
