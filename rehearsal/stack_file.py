@@ -27,11 +27,25 @@ DEFAULT_SCHEMA = "public"
 Config = dict[str, Any]
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, as the Pulumi CLI does; PyYAML takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                problem = f"the key {key.value} is there twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            if isinstance(key, yaml.ScalarNode):
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(project: Path, stack: str) -> Config:
     """Return the configuration of *stack*; BadInput when there is none or it is not YAML."""
     path = project / f"Pulumi.{stack}.yaml"
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _EachKeyOnce)  # noqa: S506  # a SafeLoader
     except FileNotFoundError:
         stacks = sorted(p.name.split(".")[1] for p in project.glob("Pulumi.*.yaml"))
         raise BadInput(

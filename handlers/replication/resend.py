@@ -1,7 +1,7 @@
 """Resend: put records into the delivery stream again. Invoked by hand.
 
 ``{"bucket": ..., "key": ...}`` sends one object, ``{"bucket": ..., "prefix": ...}`` all below a
-prefix, until time is nearly out. The answer says how much was sent and, as `next`, with what to
+prefix in a folder of the flow or of what Lambda gave up, until time is nearly out. The answer says how much was sent and, as `next`, with what to
 invoke the function to go on, or null. Sending twice is harmless: each change has its sequence.
 
 What an object may hold:
@@ -34,6 +34,7 @@ from typing import IO, Any, TypedDict
 import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from replication import metrics
 from replication.changes import FIRST_SEQUENCE, NotCarried, change_of, encoded, key_hash, table_of
@@ -107,7 +108,7 @@ def resend(
     event: Mapping[str, Any], services: Services, seconds_left: Callable[[], float]
 ) -> Answer:
     """Send the records of the objects, from where the event says, while there is time."""
-    run = _Run(_start(event), services, seconds_left)
+    run = _Run(_start(event, services.flow), services, seconds_left)
     try:
         for key in run.objects():
             if not run.send_object(key):
@@ -122,7 +123,7 @@ def resend(
     return run.answer
 
 
-def _start(event: Mapping[str, Any]) -> Next:
+def _start(event: Mapping[str, Any], flow: str) -> Next:
     texts = {name: event.get(name) for name in ("bucket", "key", "prefix")}
     skip = event.get("skip", 0)
     if (
@@ -136,6 +137,10 @@ def _start(event: Mapping[str, Any]) -> Next:
             'expected {"bucket": "...", "key": "..."} or {"bucket": "...", "prefix": "..."}, '
             "or the `next` of an answer"
         )
+    folders = (f"processing-failed/{flow}/", f"table-exports/{flow}/", "aws/lambda/")
+    for place in (texts["key"], texts["prefix"]):
+        if place and not place.startswith(folders):
+            raise InvalidInput(f"{place} is not below {', '.join(folders[:2])} or {folders[2]}")
     start = Next(bucket=event["bucket"], skip=skip)
     if texts["key"]:
         start["key"] = event["key"]
@@ -172,8 +177,7 @@ class _Run:
     def send_object(self, key: str) -> bool:
         """Send an object's records; say whether there is time for more."""
         skipped = self._start.get("skip", 0) if key == self._start.get("key") else 0
-        body = self._services.s3.get_object(Bucket=self._start["bucket"], Key=key)["Body"]
-        records = islice(self._records(body, key), skipped, None)
+        records = islice(self._records(self._open(key), key), skipped, None)
         sent = skipped
         while part := list(islice(records, MAX_RECORDS)):
             # The first part always goes: a function with a short timeout moves slowly.
@@ -185,6 +189,19 @@ class _Run:
             sent += len(part)
         self.answer["objects"] += 1
         return True
+
+    def _open(self, key: str) -> IO[bytes]:
+        bucket = self._start["bucket"]
+        try:
+            body: IO[bytes] = self._services.s3.get_object(Bucket=bucket, Key=key)["Body"]
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code not in ("AccessDenied", "NoSuchKey"):
+                raise
+            # S3 says so of both (GetObject, "Permissions").
+            reason = f"{code}: it is not there, or may not be read"
+            raise InvalidInput(f"s3://{bucket}/{key}: {reason}") from None
+        return body
 
     def _send(self, part: list[bytes | None], key: str, sent: int) -> None:
         data = [record for record in part if record is not None]

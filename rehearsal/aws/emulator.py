@@ -151,6 +151,29 @@ def _set_variables(values: Mapping[str, str | None]) -> None:
 
 
 Application = Callable[..., Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class _ClientGone(Exception):
+    """A client went away before all of its request had come."""
+
+
+def _whole(receive: Receive) -> Receive:
+    """Return what hands on a request, and raises `_ClientGone` where a part of it never comes.
+
+    A function that dies in the midst of a request leaves half of it; no service acts on that.
+    """
+    complete = False
+
+    async def whole() -> dict[str, Any]:
+        nonlocal complete
+        message = await receive()
+        if message["type"] == "http.disconnect" and not complete:
+            raise _ClientGone
+        complete = complete or not message.get("more_body", False)
+        return message
+
+    return whole
 
 
 class Server:
@@ -209,7 +232,8 @@ class Server:
 
     async def _entry(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
-            await self._application(scope, receive, send)
+            with contextlib.suppress(_ClientGone):
+                await self._application(scope, _whole(receive), send)
             return
         # ministack's own lifespan starts tickers, listeners and start-up scripts and stops Docker
         # containers it takes for its own: none of it belongs in a rehearsal.

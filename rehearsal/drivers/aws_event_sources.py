@@ -11,7 +11,8 @@ from rehearsal.drivers.wire import change_tags, or_none
 
 _NO_MAPPING = "ResourceNotFoundException"
 _SETTLED = {True: "Enabled", False: "Disabled"}
-_PATIENCE_SECONDS = 60
+# An invocation that is under way is waited for, and may take as long as the function lets it.
+_PATIENCE_SECONDS = 330
 
 _OTHER = ("eventSourceArn", "startingPosition", "enabled", "filterCriteria", "tags")
 _ALL: Names = {

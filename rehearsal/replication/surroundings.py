@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import ssl
 from pathlib import Path
 
 from rehearsal import stack_file
@@ -21,17 +22,25 @@ def with_certificates(config: Config, project: Path) -> Config:
     """Return *config* with the local authority's certificate, which is made if it is not there.
 
     Whatever a stack trusts, the cluster of a rehearsal has a certificate of this authority. A file
-    that is not there stays as it is, for the program to tell.
+    that is not there, or is no certificate, stays as it is, for the program to tell.
     """
     cluster = flows.cluster(config)
     if cluster is None:
         return config
     folder = authority_of(project)
     file = certificates.authority(folder)
-    if not (project / str(cluster.get("ca_bundle"))).is_file():
+    if not _are_certificates(project / str(cluster.get("ca_bundle"))):
         return config
     trusted = {**cluster, "ca_bundle": file.relative_to(project).as_posix()}
     return stack_file.with_option(config, stack_file.REPLICATION, cluster=trusted)
+
+
+def _are_certificates(file: Path) -> bool:
+    try:
+        ssl.create_default_context(cafile=file)
+        return b"PRIVATE KEY" not in file.read_bytes()
+    except OSError:  # which SSLError is one of
+        return False
 
 
 def authority_of(project: Path) -> Path:

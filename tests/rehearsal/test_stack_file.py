@@ -47,6 +47,7 @@ def test_a_stack_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -
     [
         (b"config: {a: [", "cannot be read as YAML"),
         (b"config:\n\t- tab", "cannot be read as YAML"),
+        (b"config:\n  a: {b: 1, b: 2}", "cannot be read as YAML: the key b is there twice"),
         (b"\xff\xfe\x00", "cannot be read as YAML"),
         (b"", "below a `config:` key"),
         (b"- a list", "below a `config:` key"),

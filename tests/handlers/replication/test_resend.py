@@ -140,17 +140,17 @@ def test_changes_of_another_table_are_counted_and_not_sent(
     function.services = replace(function.services, table=table)
     other = SOURCE.replace("page-views", "page-views-2")
     image = {"page_id": {"S": "a"}, "at": {"N": "1"}}
-    for key, source in (("gave-up/1", other), ("gave-up/2", SOURCE)):
+    for key, source in (("aws/lambda/gave-up/1", other), ("aws/lambda/gave-up/2", SOURCE)):
         records = [change(number, image, source=source) for number in (7, 8)]
         function.put(key, json.dumps({"payload": json.dumps({"Records": records})}))
-    answer = function({"bucket": BUCKET, "prefix": "gave-up/"})
+    answer = function({"bucket": BUCKET, "prefix": "aws/lambda/gave-up/"})
     assert (answer["records"], answer["not_carried"]) == ((2, 2) if table else (4, 0))
     told = [line for line in function.log.lines if line["level"] == "ERROR"]
     if table:
         assert len(function.sent) == 2
         (line,) = told
         assert line["message"] == "changes of another table are not sent"
-        assert (line["object"], line["changes"]) == ("gave-up/1", {"page-views-2": 2})
+        assert (line["object"], line["changes"]) == ("aws/lambda/gave-up/1", {"page-views-2": 2})
     else:
         assert told == []
 
@@ -160,13 +160,13 @@ def export(function: Function, count: int, name: str = "part-1.json.gz") -> str:
         json.dumps({"Item": {"page_id": {"S": str(n)}, "price": {"N": f"{n}.50"}}}) + "\n"
         for n in range(count)
     )
-    key = f"export/AWSDynamoDB/01234-abc/data/{name}"
+    key = f"table-exports/page-views/AWSDynamoDB/01234-abc/data/{name}"
     function.put(key, gzip.compress(lines.encode()))
     return key
 
 
 def test_an_export_is_upserts_that_any_change_overtakes(function: Function) -> None:
-    folder = "export/AWSDynamoDB/01234-abc"
+    folder = "table-exports/page-views/AWSDynamoDB/01234-abc"
     export(function, 1_100)
     function.put(f"{folder}/_started", b"")
     function.put(f"{folder}/manifest-summary.json", '{"version": "2020-06-30"}')
@@ -183,7 +183,7 @@ def test_an_export_is_upserts_that_any_change_overtakes(function: Function) -> N
 def test_it_stops_in_time_and_goes_on_where_it_was(function: Function) -> None:
     export(function, 1_300, "part-1.json.gz")
     export(function, 700, "part-2.json.gz")
-    event: dict[str, Any] | None = {"bucket": BUCKET, "prefix": "export/"}
+    event: dict[str, Any] | None = {"bucket": BUCKET, "prefix": "table-exports/page-views/"}
     function.clock.left = 1.0
     invocations = 0
     while event:
@@ -202,20 +202,47 @@ def test_it_stops_in_time_and_goes_on_where_it_was(function: Function) -> None:
 def test_it_stops_in_time_also_where_nothing_can_be_sent(function: Function) -> None:
     for number in range(3):
         records = [change(number, None, view="KEYS_ONLY")]
-        function.put(f"gave-up/{number}", json.dumps({"payload": {"Records": records}}))
+        function.put(f"aws/lambda/gave-up/{number}", json.dumps({"payload": {"Records": records}}))
     function.clock.left = 1.0
-    answer = function({"bucket": BUCKET, "prefix": "gave-up/"})
+    answer = function({"bucket": BUCKET, "prefix": "aws/lambda/gave-up/"})
     assert (answer["records"], answer["not_carried"]) == (0, 1)
-    assert answer["next"] == {"bucket": BUCKET, "prefix": "gave-up/", "key": "gave-up/1", "skip": 0}
+    assert answer["next"] == {
+        "bucket": BUCKET,
+        "prefix": "aws/lambda/gave-up/",
+        "key": "aws/lambda/gave-up/1",
+        "skip": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "place", ["processing-failed/pageviews/", "loads/page-views/", "aws/", "table-exports/other/"]
+)
+def test_what_is_no_folder_of_the_flow_is_told(function: Function, place: str) -> None:
+    """Its role may not read it either, and IAM's words would have an operator look for a right."""
+    for name in ("prefix", "key"):
+        with pytest.raises(
+            InvalidInput, match=rf"^{place} is not below processing-failed/page-views/"
+        ):
+            function({"bucket": BUCKET, name: place})
+
+
+def test_an_object_that_is_not_there_is_told(function: Function) -> None:
+    with pytest.raises(InvalidInput, match=r"NoSuchKey: it is not there, or may not be read$"):
+        function({"bucket": BUCKET, "key": "aws/lambda/none"})
 
 
 def test_what_firehose_does_not_take_is_told_with_where_to_go_on(function: Function) -> None:
     key = export(function, 700)
     function.firehose.answers = [lambda size: set(), refuse_all, refuse_all]
     with pytest.raises(NotAccepted) as told:
-        function({"bucket": BUCKET, "prefix": "export/"})
+        function({"bucket": BUCKET, "prefix": "table-exports/page-views/"})
     go_on = json.loads(str(told.value).partition("go on with ")[2])
-    assert go_on == {"bucket": BUCKET, "prefix": "export/", "key": key, "skip": 500}
+    assert go_on == {
+        "bucket": BUCKET,
+        "prefix": "table-exports/page-views/",
+        "key": key,
+        "skip": 500,
+    }
     assert function(go_on)["records"] == 200
 
 
@@ -236,9 +263,9 @@ def test_what_firehose_does_not_take_is_told_with_where_to_go_on(function: Funct
 def test_what_is_something_else_is_one_clear_error(
     function: Function, body: str, said: str
 ) -> None:
-    function.put("some/object", body)
+    function.put("processing-failed/page-views/object", body)
     with pytest.raises(InvalidInput) as told:
-        function({"bucket": BUCKET, "key": "some/object"})
+        function({"bucket": BUCKET, "key": "processing-failed/page-views/object"})
     assert said in str(told.value)
 
 

@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from rehearsal.aws.cloud import ACCOUNT, LocalAws
-from rehearsal.aws.emulator import Emulator
+from rehearsal.aws.emulator import Emulator, Server
 from rehearsal.aws.event_delivery import fill_template
 from rehearsal.aws.principals import UnknownKey
 from rehearsal.aws.seams import SEAMS
@@ -145,6 +146,32 @@ def test_a_running_execution_is_aborted_by_stop() -> None:
         aws.client("stepfunctions").start_execution(stateMachineArn=machine)
         assert not aws.wait_idle(0.05)
     assert not [thread for thread in threading.enumerate() if "Thread-" in thread.name]
+
+
+def test_a_request_of_which_a_part_never_comes_is_none() -> None:
+    """As a function leaves it that dies while it sends."""
+    whole: list[bytes] = []
+    over = threading.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        try:
+            while more:
+                message = await receive()
+                body, more = body + message.get("body", b""), message.get("more_body", False)
+            whole.append(body)
+        finally:
+            over.set()
+
+    server = Server(application)
+    server.start()
+    try:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(b"PUT /a HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf")
+        assert over.wait(30)
+        assert whole == []
+    finally:
+        server.stop()
 
 
 def test_only_one_runs_in_a_process_and_a_failed_start_is_no_obstacle(aws: LocalAws) -> None:

@@ -113,6 +113,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 WRONG_CLUSTERS = [
     ("ca_bundle: there is no file", {"ca_bundle": "certs/nowhere.pem"}),
+    ("ca_bundle: README.md has no certificate", {"ca_bundle": "README.md"}),
     ("secret_arn: ", {"secret_arn": "analytics/ferry"}),
 ]
 
