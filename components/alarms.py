@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.metric_alarm import Audience, Metric, above, silent, waiting
+from components.metric_alarm import Audience, Metric, Notice, above, silent, waiting
 
-# How an execution ends badly, and the words for it.
+# How an execution ends badly, the words for it, and the section of the runbook.
 _BAD_ENDS = {
-    "ExecutionsFailed": "failed",
-    "ExecutionsTimedOut": "took longer than allowed",
-    "ExecutionsAborted": "was stopped by hand",
+    "ExecutionsFailed": ("failed", "alarms"),
+    "ExecutionsTimedOut": ("took longer than allowed", "a-machine-timed-out"),
+    "ExecutionsAborted": ("was stopped by hand", "run-an-export-again"),
 }
 _HOUR_SECONDS = 3600
 
@@ -51,17 +51,20 @@ class Alarms(pulumi.ComponentResource):
             self,
             waiting(args.queue_name),
             0,
-            "An event could not start a state machine and waits in the dead-letter queue.",
+            Notice(
+                "An event could not start a state machine and waits in the dead-letter queue.",
+                "an-event-waits-in-the-dead-letter-queue",
+            ),
             audience,
         )
         for machine, arn in args.machines.items():
-            for metric, words in _BAD_ENDS.items():
+            for metric, (words, section) in _BAD_ENDS.items():
                 above(
                     f"{machine}-{metric}",
                     self,
                     _executions(metric, arn),
                     0,
-                    f"An execution of {machine} {words}.",
+                    Notice(f"An execution of {machine} {words}.", section),
                     audience,
                 )
         for machine in args.daily:
@@ -70,7 +73,10 @@ class Alarms(pulumi.ComponentResource):
                 f"{machine}-silence",
                 self,
                 _executions("ExecutionsSucceeded", args.machines[machine]),
-                f"No execution of {machine} succeeded for {args.silence_hours} hours.",
+                Notice(
+                    f"No execution of {machine} succeeded for {args.silence_hours} hours.",
+                    "silence",
+                ),
                 audience,
                 period_seconds=_HOUR_SECONDS,
                 periods=args.silence_hours,

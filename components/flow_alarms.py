@@ -12,6 +12,7 @@ from components.metric_alarm import (
     PERIOD_SECONDS,
     Audience,
     Metric,
+    Notice,
     above,
     of_function,
     silent,
@@ -51,12 +52,15 @@ class FlowAlarms(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _on_lag(self) -> None:
-        args, minutes = self._args, self._args.lag_minutes
+        args, flow, minutes = self._args, self._args.flow, self._args.lag_minutes
         self._above(
             "iterator-age",
             of_function("IteratorAge", args.stream.stream_function, "Maximum"),
             minutes * _MINUTE_MS,
-            f"The stream of flow {args.flow} is read more than {minutes} minutes late.",
+            Notice(
+                f"The stream of flow {flow} is read more than {minutes} minutes late.",
+                "the-stream-is-read-late",
+            ),
         )
         # How old a change is, Lambda says only of those that it reads.
         silent(
@@ -68,8 +72,11 @@ class FlowAlarms(pulumi.ComponentResource):
                 dimensions={"TableName": args.table, "Operation": "GetRecords"},
                 statistic="SampleCount",
             ),
-            f"The stream of flow {args.flow} has not been read for "
-            f"{_UNREAD_PERIODS * PERIOD_SECONDS // 60} minutes.",
+            Notice(
+                f"The stream of flow {flow} has not been read for "
+                f"{_UNREAD_PERIODS * PERIOD_SECONDS // 60} minutes.",
+                "the-stream-is-not-read",
+            ),
             args.audience,
             period_seconds=PERIOD_SECONDS,
             periods=_UNREAD_PERIODS,
@@ -83,7 +90,10 @@ class FlowAlarms(pulumi.ComponentResource):
                 statistic="Maximum",
             ),
             minutes * 60,
-            f"Changes of flow {args.flow} wait in Firehose for more than {minutes} minutes.",
+            Notice(
+                f"Changes of flow {flow} wait in Firehose for more than {minutes} minutes.",
+                "changes-wait-in-firehose",
+            ),
         )
         self._above(
             "load-lag",
@@ -94,24 +104,30 @@ class FlowAlarms(pulumi.ComponentResource):
                 statistic="Maximum",
             ),
             minutes * 60,
-            f"A file of flow {args.flow} has waited for its load for {minutes} minutes.",
+            Notice(
+                f"A file of flow {flow} has waited for its load for {minutes} minutes.",
+                "files-wait-for-their-load",
+            ),
         )
 
     def _on_failures(self) -> None:
-        args = self._args
+        args, flow = self._args, self._args.flow
         # Of its own accord SQS soon leaves such a message out of the age of the oldest one.
         self._above(
             "load-failures",
             _own("LoadFailures", args),
             1,
-            f"Loads of flow {args.flow} fail again and again.",
+            Notice(f"Loads of flow {flow} fail again and again.", "files-wait-for-their-load"),
             _FAILURES_SECONDS,
         )
         self._above(
             "dead-letters",
             waiting(args.load.dead_letter_queue_name),
             0,
-            f"A file of flow {args.flow} could not be loaded and waits in the dead-letter queue.",
+            Notice(
+                f"A file of flow {flow} could not be loaded and waits in the dead-letter queue.",
+                "dead-letters",
+            ),
         )
         self._above(
             "discarded",
@@ -122,34 +138,49 @@ class FlowAlarms(pulumi.ComponentResource):
                 statistic="Sum",
             ),
             0,
-            f"Changes of flow {args.flow} did not reach Firehose and were kept on S3.",
+            Notice(
+                f"Changes of flow {flow} did not reach Firehose and were kept on S3.",
+                "discarded-changes",
+            ),
         )
         self._above(
             "failed-records",
             _own("RecordsFailed", args),
             0,
-            f"Changes of flow {args.flow} are not as its schema and columns want them; they are "
-            "kept below processing-failed/.",
+            Notice(
+                f"Changes of flow {flow} are not as its schema and columns want them; they are "
+                "kept below processing-failed/.",
+                "refused-changes",
+            ),
         )
         self._above(
             "lost",
             of_function("DestinationDeliveryFailures", args.stream.stream_function),
             0,
-            f"Changes of flow {args.flow} reached neither Firehose nor the bucket for failures.",
+            Notice(
+                f"Changes of flow {flow} reached neither Firehose nor the bucket for failures.",
+                "lost-changes",
+            ),
         )
         self._above(
             "stream-throttles",
             of_function("Throttles", args.stream.stream_function),
             0,
-            f"The stream function of flow {args.flow} is throttled; its changes wait meanwhile.",
+            Notice(
+                f"The stream function of flow {flow} is throttled; its changes wait meanwhile.",
+                "the-stream-is-not-read",
+            ),
         )
         for metric, words in (("Errors", "fails"), ("Throttles", "is throttled")):
             self._above(
                 f"transform-{metric.lower()}",
                 of_function(metric, args.stream.transform_function),
                 0,
-                f"The transformation of flow {args.flow} {words}; after its retries the changes "
-                "are kept below processing-failed/.",
+                Notice(
+                    f"The transformation of flow {flow} {words}; after its retries the changes "
+                    "are kept below processing-failed/.",
+                    "the-transformation-fails",
+                ),
             )
 
     def _above(
@@ -157,11 +188,11 @@ class FlowAlarms(pulumi.ComponentResource):
         alarm: str,
         metric: Metric,
         threshold: float,
-        what: str,
+        notice: Notice,
         period_seconds: int = PERIOD_SECONDS,
     ) -> None:
         name, audience = f"{self._name}-{alarm}", self._args.audience
-        above(name, self, metric, threshold, what, audience, period_seconds)
+        above(name, self, metric, threshold, notice, audience, period_seconds)
 
 
 def _own(name: str, args: FlowAlarmsArgs) -> Metric:

@@ -22,6 +22,14 @@ class Metric:
     statistic: Literal["Sum", "Maximum", "SampleCount"]
 
 
+@dataclass(frozen=True)
+class Notice:
+    """What has happened, in one sentence, and the section of the runbook that says what to do."""
+
+    what: str
+    section: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audience:
     """Who hears of an alarm, and where they read what to do."""
@@ -35,19 +43,18 @@ def above(
     parent: pulumi.Resource,
     metric: Metric,
     threshold: float,
-    what: str,
+    notice: Notice,
     audience: Audience,
     period_seconds: int = PERIOD_SECONDS,
 ) -> None:
     """Make the alarm `name` for values above `threshold` within a period.
 
-    `what` says in one sentence what has then happened. No data is no alarm: a service writes no
-    zeros for what does not happen.
+    No data is no alarm: a service writes no zeros for what does not happen.
     """
     aws.cloudwatch.MetricAlarm(
         name,
         name=name,
-        alarm_description=described(what, audience),
+        alarm_description=_described(notice, audience),
         namespace=metric.namespace,
         metric_name=metric.name,
         dimensions=metric.dimensions,
@@ -66,7 +73,7 @@ def silent(
     name: str,
     parent: pulumi.Resource,
     metric: Metric,
-    what: str,
+    notice: Notice,
     audience: Audience,
     *,
     period_seconds: int,
@@ -79,7 +86,7 @@ def silent(
     aws.cloudwatch.MetricAlarm(
         name,
         name=name,
-        alarm_description=described(what, audience),
+        alarm_description=_described(notice, audience),
         namespace=metric.namespace,
         metric_name=metric.name,
         dimensions=metric.dimensions,
@@ -118,6 +125,5 @@ def waiting(queue_name: pulumi.Input[str]) -> Metric:
     )
 
 
-def described(what: str, audience: Audience) -> str:
-    """Return the description of an alarm: what happened, and where it says what to do."""
-    return f"{what} What to do: {audience.runbook_url}"
+def _described(notice: Notice, audience: Audience) -> str:
+    return f"{notice.what} What to do: {audience.runbook_url}#{notice.section}"

@@ -15,6 +15,7 @@ import pulumi_gcp
 from rehearsal.aws.aurora import certificates
 from settings import Settings
 from tests.components.recording import Recording, record
+from tests.test_docs import anchors
 
 # The SDKs warn of old classes of theirs when a module is first used, whatever it is used for. Done
 # here, so that a warning about something the program itself uses is still an error.
@@ -72,6 +73,12 @@ FAILURES_KEY = "arn:aws:kms:eu-west-1:111122223333:key/1a9c7a4e-5b1f-4c52-8a3e-6
 BIGQUERY: dict[str, Any] = {"project": "shop-analytics", "location": "EU"}
 LABELS = {"team": "data", "cost-centre": "a1"}
 EMAILS = ["one@example.com", "two@example.com"]
+
+
+def links_a_section(alarm: Mapping[str, Any]) -> bool:
+    """Does an alarm's description link a section of the runbook that is there?"""
+    path, _, section = str(alarm["alarmDescription"]).partition("What to do: ")[2].partition("#")
+    return section in anchors(ROOT / path)
 
 
 def databases_of(settings: Settings) -> dict[str, str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.components.recording import ACCOUNT, REGION, Recording
-from tests.components.stacks import EMAILS
+from tests.components.stacks import EMAILS, links_a_section
 
 TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:shop-stg-alerts"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -124,4 +124,4 @@ def test_every_alarm_tells_the_topic_and_links_the_runbook(ferry: Recording) -> 
     assert len(alarms(ferry)) == 1 + 3 * 3 + 2
     for name, alarm in alarms(ferry).items():
         assert alarm["alarmActions"] == [TOPIC], name
-        assert "docs/runbook.md" in alarm["alarmDescription"], name
+        assert links_a_section(alarm), name

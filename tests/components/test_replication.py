@@ -14,6 +14,7 @@ from tests.components.stacks import (
     FAILURES_KEY,
     REPLICATION,
     SECRET_KEY,
+    links_a_section,
     replication_config,
     run_program,
 )
@@ -282,7 +283,7 @@ def test_every_place_where_changes_wait_or_end_up_has_an_alarm(replication: Reco
     topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:shop-stg-alerts"
     for each in alarms.values():
         assert each["alarmActions"] == [topic]
-        assert each["alarmDescription"].endswith("What to do: docs/runbook.md")
+        assert links_a_section(each)
 
 
 def test_a_stream_that_nobody_reads_is_told_though_no_metric_says_so(
