@@ -23,6 +23,10 @@ from rehearsal.progress import Progress
 _PROJECT = Path(__file__).resolve().parent.parent
 _FOLDER = _PROJECT / ".rehearsal"
 _BUCKET = "aws:s3/bucket:Bucket"
+_NO_DATABASE = (
+    "The replication route takes changes, and writes files of them; Aurora does not run here, so\n"
+    "none is loaded. `make replicate` plays the whole route.\n\n"
+)
 # The output of a stack that has the snapshot route.
 _MACHINES = "export_machines"
 
@@ -52,7 +56,7 @@ def deploy(options: argparse.Namespace, errors: Console) -> int:
             f"`{_again('destroy', options)}`."
         )
         raise
-    errors.print(_what_next(clouds, options), markup=False, highlight=False)
+    errors.print(_what_next(clouds, options, played.config), markup=False, highlight=False)
     return 0 if good else 1
 
 
@@ -235,7 +239,7 @@ def _again(command: str, options: argparse.Namespace) -> str:
     return f"python -m rehearsal {command}{stack}"
 
 
-def _what_next(clouds: Kept, options: argparse.Namespace) -> str:
+def _what_next(clouds: Kept, options: argparse.Namespace, config: stack_file.Config) -> str:
     stack = "" if options.stack == "local" else f" --stack {options.stack}"
     where = report.endpoints(
         aws=clouds.aws,
@@ -247,5 +251,6 @@ def _what_next(clouds: Kept, options: argparse.Namespace) -> str:
     return (
         f"\nEverything is up, to be looked at:\n\n{where}\n"
         f"pulumi  .venv/bin/python -m rehearsal pulumi{stack} -- stack\n\n"
+        f"{_NO_DATABASE if stack_file.REPLICATION in config else ''}"
         f"`.venv/bin/{_again('destroy', options)}` destroys it and ends the clouds."
     )
