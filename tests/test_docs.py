@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,15 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 def test_there_are_documents_with_links() -> None:
     assert sum(len(LINK.findall(document.read_text())) for document in DOCUMENTS) > 50
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_can_be_pasted(document: Path) -> None:
+    """It is bash, and has no placeholder that bash would take for a redirection."""
+    blocks = re.findall(
+        r"^ *```sh\n(.*?)^ *```", document.read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    for block in blocks:
+        checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True)
+        assert checked.returncode == 0, f"{checked.stderr}\n{block}"
+        assert not re.search(r"(?<!<)<[a-z][a-z ']*>", block), block
