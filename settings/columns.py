@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from settings.column_types import BYTES_PER_CHARACTER, ColumnType
 from settings.errors import Problems, snippet
-from settings.json_schemas import JsonSchema
+from settings.json_schemas import JsonSchema, Place
 from settings.model import Column, KeyAttribute
 from settings.replication_schema import ColumnShape
 
@@ -59,6 +59,7 @@ def check_names(columns: Sequence[Column], path: str, problems: Problems) -> Non
 def key_columns(
     columns: Sequence[Column],
     key: Sequence[KeyAttribute],
+    schema: JsonSchema | None,
     path: str,
     problems: Problems,
     *,
@@ -66,22 +67,24 @@ def key_columns(
 ) -> tuple[str, ...] | None:
     """Return the names of the columns of the key attributes; note what is wrong with them.
 
+    Of what is wrong the `schema` may tell more of what would be right.
     Unless these are the `whole` of the columns, one that is missing may be among the others.
     """
     found: list[Column] = []
     for attribute in key:
+        right = _key_type(attribute, schema.at((attribute.name,)) if schema else Place())
         _check_inside(columns, attribute, path, problems)
         mapped = [column for column in columns if column.path == (attribute.name,)]
         if not mapped and whole:
-            _no_column(columns, attribute, path, problems)
+            _no_column(columns, attribute, right, path, problems)
         for column in mapped[1:]:
             problems.add(
                 f"{path}.columns.{column.name}",
                 f"is mapped from the key attribute {attribute.name}, as {mapped[0].name} is; only "
-                "one column may be",
-                f"{_written(mapped[0])} alone",
+                "one column may be: leave one of them out",
+                None,
             )
-        found += [c for c in mapped[:1] if _fits_key(c, attribute, path, problems)]
+        found += [c for c in mapped[:1] if _fits_key(c, attribute, right, path, problems)]
     if len(found) != len(key):
         return None
     _check_key_length(found, path, problems)
@@ -130,15 +133,17 @@ def check_schema(
 
     As far as it is plain; the transform function looks at each item.
     """
-    keys = {(attribute.name,): attribute for attribute in key}
+    keys: dict[tuple[str, ...], KeyAttribute] = {(each.name,): each for each in key}
     for attribute in key:
-        _check_key_schema(attribute, schema, path, problems)
+        _check_key_schema(columns, attribute, schema, path, problems)
     for column in columns:
-        place = schema.at(column.path)
+        place, of_key = schema.at(column.path), keys.get(column.path)
         if len(column.path) > 1 and column.path[:1] in keys:
             continue  # see `_check_inside`
-        if column.path in keys and (place.problem or not _says_key(place.types, keys[column.path])):
+        if of_key is not None and (place.problem or not _says_key(place.types, of_key)):
             continue
+        if of_key is not None and not ColumnType.of(column.type).fits_key(of_key.type):
+            continue  # see `_fits_key`
         where = f"{path}.columns.{column.name}"
         if place.problem is not None:
             problem = f"can have no value: {place.problem}"
@@ -153,20 +158,27 @@ def check_schema(
         if unheld:
             problem = f"the schema says {' or '.join(unheld)}, which {column.type} does not hold"
             right = _holder(place.types or frozenset(), place.max_length)
-            problems.add(where, problem, _written(column, type=right))
+            problems.add(where, problem, _held(column, right, of_key))
         elif kind.kind == "varchar" and (place.max_length or 0) > kind.lengths[0]:
             problem = f"the schema allows {place.max_length} characters, and {column.type} fewer"
             right = _holder(frozenset({"string"}), place.max_length)
-            problems.add(where, problem, _written(column, type=right))
+            problems.add(where, problem, _held(column, right, of_key))
 
 
 def _check_key_schema(
-    attribute: KeyAttribute, schema: JsonSchema, path: str, problems: Problems
+    columns: Sequence[Column],
+    attribute: KeyAttribute,
+    schema: JsonSchema,
+    path: str,
+    problems: Problems,
 ) -> None:
     """Note a schema that no item of the table could meet."""
-    place = schema.at((attribute.name,))
+    place, type = schema.at((attribute.name,)), _KEY_JSON[attribute.type]
+    mapped = [ColumnType.of(c.type) for c in columns if c.path == (attribute.name,)]
+    if type == "number" and not all(column.holds(type) for column in mapped):
+        type = "integer"
     where = f"{path}.schema" if schema.file is None else f"{path}.schema: {schema.file}"
-    right = snippet("properties", {attribute.name: {"type": _KEY_JSON[attribute.type]}})
+    right = snippet("properties", {attribute.name: {"type": type}})
     if place.problem is not None:
         problem = f"forbids the key attribute {attribute.name}, which every item has"
         problems.add(where, problem, right)
@@ -190,6 +202,26 @@ def _holder(types: frozenset[str], max_length: int | None) -> str:
     if types <= {"integer", "number"}:
         return "decimal(38,9)"
     return "tinyint(1)" if types <= {"boolean"} else "json"
+
+
+def _held(column: Column, type: str, attribute: KeyAttribute | None) -> str | None:
+    """Return a column with a type for its values, unless it is a key's that cannot have it."""
+    right = ColumnType.of(type)
+    if attribute is not None and not (
+        right.fits_key(attribute.type) and right.most_bytes <= _MAX_KEY_BYTES
+    ):
+        return None
+    return _written(column, type=type)
+
+
+def _key_type(attribute: KeyAttribute, place: Place) -> str:
+    """Return a column type for a key attribute, of which the schema may say more."""
+    if attribute.type == "N" and "number" in (place.types or ()):
+        return _holder(frozenset({"number"}), None)
+    longest = place.max_length or 0
+    if attribute.type == "S" and 0 < longest <= _MAX_KEY_BYTES // BYTES_PER_CHARACTER:
+        return f"varchar({longest})"
+    return _KEY_TYPES[attribute.type]
 
 
 def _path(name: str, path: str | list[str] | None) -> tuple[str, ...]:
@@ -226,11 +258,11 @@ def _check_inside(
 
 
 def _no_column(
-    columns: Sequence[Column], attribute: KeyAttribute, path: str, problems: Problems
+    columns: Sequence[Column], attribute: KeyAttribute, right: str, path: str, problems: Problems
 ) -> None:
     names = {column.name for column in columns}
     name = attribute.name if attribute.name not in names else f"{attribute.name[:60]}_key"
-    missing = Column(name=name, path=(attribute.name,), type=_KEY_TYPES[attribute.type])
+    missing = Column(name=name, path=(attribute.name,), type=right)
     problems.add(
         f"{path}.columns.{name}",
         f"is missing: no column is mapped from the key attribute {attribute.name}",
@@ -238,7 +270,9 @@ def _no_column(
     )
 
 
-def _fits_key(column: Column, attribute: KeyAttribute, path: str, problems: Problems) -> bool:
+def _fits_key(
+    column: Column, attribute: KeyAttribute, right: str, path: str, problems: Problems
+) -> bool:
     if ColumnType.of(column.type).fits_key(attribute.type):
         return True
     wanted = {"S": "varchar(n)", "N": "bigint, int or decimal(p,s)", "B": "varbinary(n)"}
@@ -246,7 +280,7 @@ def _fits_key(column: Column, attribute: KeyAttribute, path: str, problems: Prob
         f"{path}.columns.{column.name}",
         f"is {column.type}, and the key attribute {attribute.name} of type {attribute.type} needs "
         f"{wanted[attribute.type]}",
-        _written(column, type=_KEY_TYPES[attribute.type]),
+        _written(column, type=right),
     )
     return False
 
@@ -271,7 +305,8 @@ def _check_key_length(columns: Sequence[Column], path: str, problems: Problems) 
 def _too_long(sizes: Mapping[Column, int], problem: str, path: str, problems: Problems) -> None:
     """Add a problem of a row's length, with the column that would save most."""
     if not sizes:
-        problems.add(f"{path}.columns", problem, "fewer columns, or one of type json for several")
+        problem += ": have fewer columns, or one of type json for several"
+        problems.add(f"{path}.columns", problem, None)
         return
     largest = max(sizes, key=lambda column: (sizes[column], column.name))
     apart = "longblob" if largest.type.startswith("varbinary") else "longtext"

@@ -1,4 +1,7 @@
-"""Settings errors: one line each, saying where, what is wrong, and what would be right."""
+"""Settings errors: one line each, saying where, what is wrong, and what would be right.
+
+Where that cannot be told from what is written, nothing is said to write: a made-up value is none.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterable
 import yaml
 
 _SHOWN_CHARACTERS = 60
+_BRIEF_CHARACTERS = 120
 
 
 class SettingsError(Exception):
@@ -26,9 +30,10 @@ class Problems:
         """Start with none."""
         self.lines: list[str] = []
 
-    def add(self, path: str, problem: str, write: str) -> None:
-        """Note that the value at `path` is wrong, why, and the YAML that would be right."""
-        self.lines.append(_printable(f"{path}: {problem}; write  {write}"))
+    def add(self, path: str, problem: str, write: str | None) -> None:
+        """Note that the value at `path` is wrong, why, and the YAML that would be right, if any."""
+        advice = "" if write is None else f"; write  {write}"
+        self.lines.append(_printable(f"{path}: {problem}{advice}"))
 
 
 def flow(value: object) -> str:
@@ -48,6 +53,11 @@ def show(value: object) -> str:
     """Return a value as a message may quote it: on one line, and not much of it."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+
+
+def brief(value: object) -> bool:
+    """Return whether a value that a user wrote is short enough for a message to repeat it."""
+    return len(json.dumps(value, ensure_ascii=False, default=str)) <= _BRIEF_CHARACTERS
 
 
 def kind(value: object) -> str:

@@ -7,6 +7,7 @@ And against what they name: the files of schemas and certificates. What needs th
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,14 +24,14 @@ from settings.columns import (
     read_columns,
 )
 from settings.errors import Problems, snippet
-from settings.files import read_text
+from settings.files import FileError, read_text
 from settings.json_schemas import read_schema
-from settings.messages import Location, right_value
+from settings.messages import Location
 from settings.model import Column, Flow, KeyAttribute
 from settings.replication_rules import CA_BUNDLES
-from settings.replication_schema import ClusterShape, FlowShape, ReplicationShape
+from settings.replication_schema import FlowShape, ReplicationShape
 from settings.schema import NAMESPACE
-from settings.shape import Shape, keys
+from settings.shape import keys
 
 _PATH = f"{NAMESPACE}:replication"
 # DynamoDB, "Change data capture for DynamoDB Streams": more readers of a stream are throttled.
@@ -41,6 +42,7 @@ _MAX_BATCH_WITHOUT_WINDOW = 10
 # How long Firehose collects before it transforms, unless it is told otherwise.
 _TRANSFORM_BUFFER_SECONDS = 60
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def check_flows(
     _check_cluster(replication.get("cluster"), wrong, region, root, problems)
     if ("replication", "on_failure_key_arn") not in wrong:
         pair = ("on_failure_key_arn", "on_failure_bucket")
-        _check_pair(replication, ReplicationShape, _PATH, pair, problems)
+        _check_pair(replication, _PATH, pair, problems)
     declared = replication.get("flows")
     given = [
         _Given.of(name, values, wrong)
@@ -143,26 +145,20 @@ def _check_cluster(
         for name, arn in given.items():
             _check_region(name, arn, region, problems)
     if "secret_key_arn" in given:
-        _check_pair(
-            cluster, ClusterShape, f"{_PATH}.cluster", ("secret_key_arn", "secret_arn"), problems
-        )
+        _check_pair(cluster, f"{_PATH}.cluster", ("secret_key_arn", "secret_arn"), problems)
     bundle = cluster.get("ca_bundle")
     if isinstance(bundle, str) and (*at, "ca_bundle") not in wrong:
         _check_bundle(bundle, root, region or "<region>", problems)
 
 
 def _check_pair(
-    values: Mapping[str, Any],
-    shape: type[Shape],
-    path: str,
-    pair: tuple[str, str],
-    problems: Problems,
+    values: Mapping[str, Any], path: str, pair: tuple[str, str], problems: Problems
 ) -> None:
     """Note the key of something that is not there."""
     key, of = pair
     if values.get(key) is not None and values.get(of) is None:
-        problem = f"is the key of what {of} names, and that is missing"
-        problems.add(f"{path}.{key}", problem, right_value(shape, (of,)))
+        problem = f"is the key of what {of} names, and that is missing: name it, or leave {key} out"
+        problems.add(f"{path}.{key}", problem, None)
 
 
 def _check_region(name: str, arn: str, region: str, problems: Problems) -> None:
@@ -175,23 +171,24 @@ def _check_region(name: str, arn: str, region: str, problems: Problems) -> None:
 
 def _check_bundle(name: str, root: Path, region: str, problems: Problems) -> None:
     path = f"{_PATH}.cluster.ca_bundle"
-    right = snippet("ca_bundle", f"certs/{region}-bundle.pem")
     offered = f"AWS offers it at {CA_BUNDLES.replace('<region>', region)}"
-    found = Problems()
-    text = read_text(name, root, path, right, found)
-    if text is None:
-        problems.lines += [
-            line.replace("; write  ", f": {offered}; write  ") for line in found.lines
-        ]
-    elif "PRIVATE KEY-----" in text:
-        problems.add(path, f"{name} has a private key in it, which nobody should see", right)
+    try:
+        text = read_text(name, root)
+    except FileError as error:
+        # Certificates of another region may have the name that is most alike.
+        fits = error.meant is not None and {region} >= set(_REGION.findall(error.meant))
+        right = snippet("ca_bundle", error.meant) if fits else None
+        problems.add(path, f"{error}: {offered}", right)
+        return
+    if "PRIVATE KEY-----" in text:
+        problems.add(path, f"{name} has a private key in it, which nobody should see", None)
     elif _CERTIFICATE not in text:
-        problems.add(path, f"{name} has no certificate in it, in PEM: {offered}", right)
+        problems.add(path, f"{name} has no certificate in it, in PEM: {offered}", None)
     else:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
         except (ssl.SSLError, ValueError):
-            problems.add(path, f"{name} has a certificate that is not one: {offered}", right)
+            problems.add(path, f"{name} has a certificate that is not one: {offered}", None)
 
 
 def _check_targets(given: Sequence[_Given], problems: Problems) -> None:
@@ -263,11 +260,12 @@ def _parts(flow: _Given, root: Path, problems: Problems) -> FlowParts | None:
     columns = read_columns({n: c for n, c in declared.items() if n not in flow.wrong_columns})
     check_names(columns, flow.path, problems)
     if document is not None:
-        check_schema(columns, key or (), document, flow.path, problems)
+        check_schema(columns, key, document, flow.path, problems)
     whole = not flow.wrong_columns
-    names = key_columns(columns, key, flow.path, problems, whole=whole) if key is not None else None
+    names = key_columns(columns, key, document, flow.path, problems, whole=whole)
     check_row(columns, names or (), flow.path, problems)
-    if key is None or names is None or not whole or (schema is not None and document is None):
+    whole = whole and not flow.wrong & {"partition_key", "sort_key"}
+    if names is None or not whole or (schema is not None and document is None):
         return None
     parts = FlowParts(
         key=key,
@@ -279,17 +277,14 @@ def _parts(flow: _Given, root: Path, problems: Problems) -> FlowParts | None:
     return parts
 
 
-def _key(flow: _Given, problems: Problems) -> tuple[KeyAttribute, ...] | None:
-    """Return the key attributes, partition key first, unless one of them is wrong."""
-    partition, sort = flow.value("partition_key"), flow.value("sort_key")
-    if partition is None or "sort_key" in flow.wrong:
-        return None
-    attributes = [*partition.items(), *(sort or {}).items()]
-    if len({name for name, _ in attributes}) < len(attributes):
-        problem = f"is {attributes[0][0]}, as the partition key is"
-        problems.add(f"{flow.path}.sort_key", problem, snippet("sort_key", {"at": "N"}))
-        return None
-    return tuple(KeyAttribute(name=name, type=type) for name, type in attributes)
+def _key(flow: _Given, problems: Problems) -> tuple[KeyAttribute, ...]:
+    """Return the key attributes that are right by themselves, partition key first."""
+    partition, sort = flow.value("partition_key") or {}, flow.value("sort_key") or {}
+    for name in partition.keys() & sort.keys():
+        problem = f"is {name}, as the partition key is: name another attribute, or leave it out"
+        problems.add(f"{flow.path}.sort_key", problem, None)
+    attributes = {**partition, **sort, **partition}
+    return tuple(KeyAttribute(name=name, type=type) for name, type in attributes.items())
 
 
 def _check_size(flow: _Given, parts: FlowParts, problems: Problems) -> None:
@@ -301,5 +296,5 @@ def _check_size(flow: _Given, parts: FlowParts, problems: Problems) -> None:
         problems.add(
             f"{flow.path}.schema",
             f"is with the columns {size:,} bytes long; at most {_MAX_FLOW_BYTES:,} fit",
-            snippet("schema", "schemas/smaller.json"),
+            None,
         )

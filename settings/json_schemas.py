@@ -13,19 +13,21 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
 import fastjsonschema
 from jsonschema import Draft7Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import best_match
 
 from settings.errors import Problems, kind, show, snippet
-from settings.files import read_text
-from settings.replication_schema import SCHEMA_EXAMPLE
+from settings.files import FileError, read_text
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-_RIGHT = snippet("schema", SCHEMA_EXAMPLE)
+_DRAFT = Draft7Validator(Draft7Validator.META_SCHEMA, format_checker=Draft7Validator.FORMAT_CHECKER)
+# How many mistakes of one schema are told at once.
+_MOST_MISTAKES = 5
 
 # Where schemas stand in a schema: as a value, in a list, in a mapping.
 _SCHEMAS = (
@@ -37,13 +39,14 @@ _MAPPINGS = ("definitions", "dependencies", "patternProperties", "properties")
 
 
 class _Unfit(Exception):
-    """Why a document cannot be the schema of a flow, and where in it; one line."""
+    """Why a document cannot be the schema of a flow, and where in it; one line, and `more`."""
 
-    def __init__(self, problem: str, pointer: str = "", right: str = _RIGHT) -> None:
+    def __init__(self, problem: str, pointer: str = "", right: str | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.pointer = pointer
         self.right = right
+        self.more: list[_Unfit] = []
 
 
 @dataclass(frozen=True)
@@ -107,30 +110,30 @@ def read_schema(value: object, root: Path, path: str, problems: Problems) -> Jso
         return None
     try:
         return JsonSchema(_checked(_as_json(document)), file)
-    except _Unfit as unfit:
-        where = f"{path}: {file}#{unfit.pointer}" if file is not None else path
-        pointer = f" (at #{unfit.pointer})" if file is None and unfit.pointer else ""
-        problems.add(where, f"{unfit.problem}{pointer}", unfit.right)
+    except _Unfit as first:
+        for unfit in (first, *first.more):
+            where = f"{path}: {file}#{unfit.pointer}" if file is not None else path
+            pointer = f" (at #{unfit.pointer})" if file is None and unfit.pointer else ""
+            problems.add(where, f"{unfit.problem}{pointer}", unfit.right)
     return None
 
 
 def _document(file: str, root: Path, path: str, problems: Problems) -> object:
-    right = snippet("schema", "schemas/page_view.json")
-    text = read_text(file, root, path, right, problems)
-    if text is None:
-        return None
     try:
-        document: object = json.loads(text, parse_constant=_not_json)
+        document: object = json.loads(read_text(file, root), parse_constant=_not_json)
+    except FileError as error:
+        right = snippet("schema", error.meant) if error.meant is not None else None
+        problems.add(path, str(error), right)
     except json.JSONDecodeError as error:
         where = f"{path}: {file}:{error.lineno}:{error.colno}"
-        problems.add(where, f"is not JSON: {error.msg}", _RIGHT)
+        problems.add(where, f"is not JSON: {error.msg}", None)
     except RecursionError:
-        problems.add(f"{path}: {file}", "is nested too deeply", _RIGHT)
+        problems.add(f"{path}: {file}", "is nested too deeply", None)
     except ValueError as error:
-        problems.add(f"{path}: {file}", f"is not JSON: {error}", _RIGHT)
+        problems.add(f"{path}: {file}", f"is not JSON: {error}", None)
     else:
         if document is None:
-            problems.add(f"{path}: {file}", "is null, not a JSON Schema", _RIGHT)
+            problems.add(f"{path}: {file}", "is null, not a JSON Schema", None)
         return document
     return None
 
@@ -157,21 +160,30 @@ def _checked(document: object) -> Mapping[str, Any]:
     if not isinstance(draft, str) or draft.rstrip("#") != DRAFT.rstrip("#"):
         raise _Unfit(f"{show(draft)} is not draft 7", "/$schema", snippet("$schema", DRAFT))
     try:
-        Draft7Validator.check_schema(document, format_checker=Draft7Validator.FORMAT_CHECKER)
+        _check_draft(document)
         _check_references(document)
-        if "$ref" in document or document.get("type") != "object":
+        if "$ref" in document:
+            raise _Unfit("is a $ref, beside which nothing else is read: put here what it leads to")
+        if document.get("type") != "object":
             raise _Unfit("does not say that an item is an object", "/type", "type: object")
         _check_compiles(document)
         return document
-    except SchemaError as error:
-        reason = error.message if len(error.message) <= 120 else f"{error.message[:120]}..."
-        raise _Unfit(f"is not a JSON Schema of draft 7: {reason}", _pointer(error)) from None
     except RecursionError:
         raise _Unfit("is nested too deeply") from None
 
 
-def _pointer(error: SchemaError) -> str:
-    return "".join(f"/{_escaped(str(part))}" for part in error.absolute_path)
+def _check_draft(schema: Mapping[str, Any], pointer: str = "") -> None:
+    """Raise `_Unfit` for what the draft forbids in a schema that stands at `pointer`."""
+    mistakes = []
+    for error in islice(_DRAFT.iter_errors(schema), _MOST_MISTAKES):
+        # Of alternatives none of which is met, the one that is nearest to it.
+        near = best_match([error]) or error
+        reason = near.message if len(near.message) <= 120 else f"{near.message[:120]}..."
+        at = "".join(f"/{_escaped(str(part))}" for part in near.absolute_path)
+        mistakes.append(_Unfit(f"is not a JSON Schema of draft 7: {reason}", f"{pointer}{at}"))
+    if mistakes:
+        mistakes[0].more = mistakes[1:]
+        raise mistakes[0]
 
 
 def _check_references(document: Mapping[str, Any]) -> None:
@@ -183,31 +195,30 @@ def _check_references(document: Mapping[str, Any]) -> None:
     while waiting:
         for pointer, schema in _schemas(waiting[0][1], waiting.pop(0)[0]):
             if "$id" in schema and pointer:
-                problem = "has an $id, by which references mean something else"
+                problem = "has an $id, by which references mean something else: leave it out"
                 raise _Unfit(problem, f"{pointer}/$id")
             if "$ref" not in schema:
                 continue
             found = _referred(document, schema["$ref"], f"{pointer}/$ref")
             target = schema["$ref"].removeprefix("#")
             if target not in seen and isinstance(found, Mapping):
-                Draft7Validator.check_schema(found, format_checker=Draft7Validator.FORMAT_CHECKER)
+                _check_draft(found, target)
                 seen.add(target)
                 waiting.append((target, found))
 
 
 def _referred(document: Mapping[str, Any], reference: str, pointer: str) -> object:
-    right = snippet("$ref", "#/definitions/address")
     if reference != "#" and not reference.startswith("#/"):
         problem = f"{show(reference)} is not in this schema, and no other is fetched"
-        raise _Unfit(problem, pointer, right)
+        raise _Unfit(problem, pointer)
     try:
         found = _resolve(document, reference)
     except LookupError:
         found = None
     if not isinstance(found, (Mapping, bool)):
-        raise _Unfit(f"{show(reference)} leads to no schema", pointer, right)
+        raise _Unfit(f"{show(reference)} leads to no schema", pointer)
     if _circles(document, reference):
-        raise _Unfit(f"{show(reference)} leads in a circle", pointer, right)
+        raise _Unfit(f"{show(reference)} leads in a circle", pointer)
     return found
 
 

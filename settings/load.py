@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from settings.errors import Problems, SettingsError, flow, snippet
 from settings.flows import FlowParts, check_flows
-from settings.messages import Location, key_path, report, right_value
+from settings.messages import Location, is_key, key_path, report, right_value, value_at
 from settings.model import (
     Alerts,
     BigQuery,
@@ -65,13 +65,13 @@ def load(stack: str, config: Mapping[str, object], root: Path) -> Settings:
     region = {"region": config["aws:region"]} if "aws:region" in config else {}
     region_errors = _errors(RegionShape, region)
     for error in region_errors:
-        report(error, RegionShape, "aws", problems)
+        report(error, RegionShape, "aws", region, problems)
     own = _own_values(config)
     secret = _check_secrets(own, problems)
     _check_routes(own, problems)
     errors = [e for e in _errors(StackShape, own) if e["loc"][0] not in secret]
     for error in errors:
-        report(_as_written(error, own), StackShape, NAMESPACE, problems)
+        report(_as_written(error, own), StackShape, NAMESPACE, own, problems)
     wrong = {error["loc"] for error in errors}
     sources = _check_together(stack, own, wrong, root, problems)
     declared = own.get("replication") if "replication" not in secret else None
@@ -131,10 +131,7 @@ def _as_written(error: ErrorDetails, own: Mapping[str, object]) -> ErrorDetails:
     *above, last = error["loc"]
     if last != "type" or error["type"] == "missing":
         return error
-    value: object = own
-    for part in above:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return {**error, "loc": tuple(above)} if isinstance(value, str) else error
+    return {**error, "loc": tuple(above)} if isinstance(value_at(own, above), str) else error
 
 
 def _check_routes(own: Mapping[str, object], problems: Problems) -> None:
@@ -163,18 +160,20 @@ def _check_secrets(own: Mapping[str, object], problems: Problems) -> set[str]:
     """Note every encrypted value, and return the top-level keys that have one."""
     found = list(_secrets(own, ()))
     for location in found:
-        right = right_value(StackShape, location)
-        problems.add(
-            key_path(NAMESPACE, location),
-            "is encrypted, and no secret belongs here: the program makes and keeps its own",
-            f"{NAMESPACE}:{right}" if len(location) == 1 else right,
-        )
+        problem = "is encrypted, and no secret belongs here: the program makes and keeps its own"
+        right: str | None = None
+        if is_key(StackShape, location):
+            right = right_value(StackShape, location)
+            right = f"{NAMESPACE}:{right}" if len(location) == 1 else right
+        else:
+            problem += "; take it out"
+        problems.add(key_path(NAMESPACE, location), problem, right)
     return {str(location[0]) for location in found}
 
 
 def _secrets(value: object, location: Location) -> Iterator[Location]:
     if isinstance(value, Mapping):
-        if set(value) == {"secure"} and isinstance(value["secure"], str):
+        if location and set(value) == {"secure"} and isinstance(value["secure"], str):
             yield location
             return
         for key, inner in value.items():

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from settings.errors import Problems, flow, kind, show, snippet
-from settings.shape import keys
+from settings.errors import Problems, brief, flow, kind, show, snippet
+from settings.shape import Shape, keys
 
 Location = tuple[int | str, ...]
 
@@ -38,10 +38,24 @@ def key_path(prefix: str, location: Location) -> str:
     return f"{prefix}:{text.removeprefix('.')}"
 
 
-def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: Problems) -> None:
-    """Add one of pydantic's errors about a `model` whose keys begin with `prefix`."""
+def value_at(values: object, location: Sequence[int | str]) -> object:
+    """Return what is written at a place, or `None`; no place is looked for in a list."""
+    for part in location:
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def report(
+    error: ErrorDetails,
+    model: type[BaseModel],
+    prefix: str,
+    values: Mapping[str, object],
+    problems: Problems,
+) -> None:
+    """Add one of pydantic's errors about a `model` of `values`, whose keys begin with `prefix`."""
     location, name = error["loc"], error["type"]
     context = error.get("ctx", {})
+    right: str | None
     unknown = name in ("extra_forbidden", "invalid_key")
     home = _home_of(location, model) if unknown else None
     if home is not None:
@@ -50,10 +64,14 @@ def report(error: ErrorDetails, model: type[BaseModel], prefix: str, problems: P
         right = f"{prefix}:{snippet(section, {str(location[-1]): example})}"
     elif unknown:
         problem, right = _unknown_key(str(location[-1]), _model_above(model, location))
+    elif location[-1] == "[key]":
+        problem, right = _renamed(_problem(name, error, context), location, model, values, context)
     else:
         problem = _problem(name, error, context) + _hint(name, _field_at(model, location))
-        right = right_value(model, location, context.get("write"))
-    if len(location) == 1 and home is None:
+        # A number that is out of its limits is nearest to the one that it passed.
+        value = context.get("write", context.get("le", context.get("ge")))
+        right = right_value(model, location, value) if name != "too_long" else None
+    if len(location) == 1 and home is None and right is not None:
         right = f"{prefix}:{right}"
     problems.add(key_path(prefix, location), problem, right)
 
@@ -63,9 +81,6 @@ def right_value(model: type[BaseModel], location: Location, value: object = None
     key = location[-1]
     field = _field_at(model, location)
     example: Any = field.examples[0] if field is not None and field.examples else None
-    if key == "[key]":
-        name, entry = next(iter(example.items()))
-        return snippet(name if value is None else value, entry)
     if isinstance(key, int):
         item = example[0] if isinstance(example, list) else example
         return f"- {flow(item if value is None else value)}"
@@ -96,6 +111,30 @@ def _problem(name: str, error: ErrorDetails, context: Mapping[str, Any]) -> str:
     if name == "too_long":
         return f"has {len(given)} entries; at most {context['max_length']} fit"
     return f"{show(given)} is wrong: {error['msg']}"
+
+
+def _renamed(
+    problem: str,
+    location: Location,
+    model: type[BaseModel],
+    values: Mapping[str, object],
+    context: Mapping[str, Any],
+) -> tuple[str, str | None]:
+    """Return the problem of a name, and what it names below a right one, if that loses nothing."""
+    *above, name, _ = location
+    entries, to = value_at(values, above), context.get("write")
+    if to is None or not isinstance(entries, Mapping):
+        return problem, None
+    if any(other != name and other.lower() == to.lower() for other in entries):
+        return problem, None
+    field = _field_at(model, location)
+    inner = _model_in(field.annotation) if field is not None else None
+    value = entries.get(name)
+    if inner is not None:
+        value = inner.renamed(str(name), value)
+    if brief(value):
+        return problem, snippet(to, value)
+    return f"{problem}; {to} would do", None
 
 
 def _hint(name: str, field: FieldInfo | None) -> str:
@@ -141,6 +180,13 @@ def _field_at(model: type[BaseModel], location: Location) -> FieldInfo | None:
     return _walk(model, location)[0]
 
 
+def is_key(model: type[BaseModel], location: Location) -> bool:
+    """Return whether something can stand at a location: a key, an element or an entry."""
+    last = location[-1]
+    known = isinstance(last, int) or _is_entry(model, location)
+    return known or last in keys(_model_above(model, location))
+
+
 def _is_entry(model: type[BaseModel], location: Location) -> bool:
     """Return whether a location is an entry of a free mapping, such as a label."""
     return _walk(model, location[:-1])[1]
@@ -172,9 +218,9 @@ def _is_mapping(annotation: object) -> bool:
     return any(_is_mapping(inner) for inner in get_args(annotation))
 
 
-def _model_in(annotation: object) -> type[BaseModel] | None:
+def _model_in(annotation: object) -> type[Shape] | None:
     """Return the model that an annotation such as ``list[Model] | None`` holds."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and issubclass(annotation, Shape):
         return annotation
     found = (_model_in(inner) for inner in get_args(annotation))
     return next((inner for inner in found if inner is not None), None)

@@ -39,8 +39,8 @@ it:
 - A stack has the routes whose keys it sets, at least one: `snapshot` and `bigquery` together are
   the snapshot route, `replication` is the replication route.
 - There are no secrets. Encrypted values are errors; the program makes the one key it needs.
-- All that is wrong with a stack is told at once, one line each, with YAML that would be right;
-  nothing has been created then.
+- All that is wrong with a stack is told at once, one line each, with YAML that would be right
+  where that can be told; nothing has been created then.
 - `[]` stands for each element of a list, `<name>` for each name in a mapping that you choose. A
   mapping's order means nothing: Pulumi sorts it.
 """

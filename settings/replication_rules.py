@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from settings.errors import kind, show
+from settings.errors import brief, kind, show, snippet
 from settings.rules import made_legal, wrong
 
 # A flow's resources are named <service>-<stack>-<flow>-<part>. Service and stack have at most 32
@@ -68,6 +68,36 @@ def attribute_name(value: str) -> str:
     return value
 
 
+def key_mapping(value: object) -> object:
+    """Accept a key attribute that is not its name alone."""
+    if isinstance(value, str) and value:
+        problem = f"{show(value)} is text, not a mapping of its name to its type, S, N or B"
+        raise wrong(problem, {value: "S"})
+    return value
+
+
+def partition_key(value: object) -> object:
+    """Accept a partition key without the sort key beside it."""
+    if isinstance(value, dict) and len(value) == 2 and brief(value):
+        first, second = ({name: type} for name, type in value.items())
+        problem = (
+            f"has 2 entries; at most 1 fit, and the other goes to {snippet('sort_key', second)}"
+        )
+        raise wrong(problem, first)
+    return value
+
+
+def columns(value: object) -> object:
+    """Accept columns that are not a list of mappings, which dashes make of them."""
+    if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
+        pairs = [pair for each in value for pair in each.items()]
+        merged = dict(pairs)
+        single = all(len(each) == 1 for each in value) and len(merged) == len(value)
+        if single and all(map(brief, merged.values())):
+            raise wrong(f"{show(value)} is a list, not a mapping: leave the dashes out", merged)
+    return value
+
+
 def target(value: str) -> str:
     """Accept a MySQL table, with its database.
 
@@ -104,8 +134,10 @@ def column_name(value: str) -> str:
         raise wrong(f"the column {show(value)} has no name of 1 to 64 characters", right)
     if value != value.rstrip():
         raise wrong(f"the column {show(value)} ends with a blank", value.rstrip() or None)
-    if re.search(r"[\x00-\x1f\x7f`\ud800-\udfff]", value) or max(value) > "\uffff":
-        raise wrong(f"the column {show(value)} has a character that no column's name can have here")
+    legal = re.sub(r"[\x00-\x1f\x7f`\ud800-\udfff\U00010000-\U0010ffff]", "_", value)
+    if value != legal:
+        problem = f"the column {show(value)} has a character that no column's name can have here"
+        raise wrong(problem, legal)
     if value.lower().startswith(OWN_PREFIX):
         right = value[len(OWN_PREFIX) :] or None
         raise wrong(f"columns that begin with {OWN_PREFIX} are the program's own", right)

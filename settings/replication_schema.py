@@ -32,6 +32,7 @@ _KEY_EXAMPLE = "arn:aws:kms:eu-west-1:123456789012:key/0d9c7a4e-5b1f-4c52-8a3e-6
 _KeyMapping = Annotated[
     dict[Annotated[str, AfterValidator(own.attribute_name)], Literal["S", "N", "B"]],
     Field(min_length=1, max_length=1),
+    BeforeValidator(own.key_mapping),
 ]
 
 
@@ -99,6 +100,14 @@ class ColumnShape(Shape):
         examples=["varchar(32)"],
     )
 
+    @classmethod
+    def renamed(cls, name: str, value: object) -> object:
+        """Return a column with the path that it had by its wrong name."""
+        column = {"type": value} if isinstance(value, str) else value
+        if not isinstance(column, dict) or "path" in column:
+            return value
+        return {"path": [name] if "." in name else name, **column}
+
     @model_validator(mode="before")
     @classmethod
     def _type_alone(cls, value: object) -> object:
@@ -122,7 +131,7 @@ class FlowShape(Shape):
         "images.",
         examples=[True],
     )
-    partition_key: _KeyMapping = Field(
+    partition_key: Annotated[_KeyMapping, BeforeValidator(own.partition_key)] = Field(
         description="The table's partition key: its name and its type, `S`, `N` or `B`. A column "
         "must be mapped from it.",
         examples=[{"page_id": "S"}],
@@ -146,7 +155,10 @@ class FlowShape(Shape):
         examples=["schemas/page_view.json", SCHEMA_EXAMPLE],
         json_schema_extra={"type_text": "text or mapping"},
     )
-    columns: dict[Annotated[str, AfterValidator(own.column_name)], ColumnShape] = Field(
+    columns: Annotated[
+        dict[Annotated[str, AfterValidator(own.column_name)], ColumnShape],
+        BeforeValidator(own.columns),
+    ] = Field(
         min_length=1,
         max_length=MAX_COLUMNS,
         description="The columns of the MySQL table: name → type, or name → mapping.",

@@ -11,6 +11,11 @@ class Shape(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    @classmethod
+    def renamed(cls, name: str, value: object) -> object:
+        """Return what to write for a value that has the wrong `name`, below another one."""
+        return value
+
 
 def keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return a model's fields by the keys a user writes."""

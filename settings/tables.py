@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from settings.errors import Problems, flow, kind, show, snippet
-from settings.files import read_text
+from settings.files import FileError, read_text
 from settings.model import Engine
 
 _MYSQL_NAME_CHARACTERS = 64
@@ -57,9 +57,11 @@ def from_file(
     name: str, root: Path, engine: Engine, path: str, problems: Problems
 ) -> Iterator[Declared]:
     """Yield the tables of a `tables_file` that are right; note what is wrong, with the line."""
-    right = snippet("tables_file", "tables/shop.txt")
-    text = read_text(name, root, path, right, problems)
-    if text is None:
+    try:
+        text = read_text(name, root)
+    except FileError as error:
+        right = snippet("tables_file", error.meant or "tables/shop.txt")
+        problems.add(path, str(error), right)
         return
     form = "database.table" if engine == "mysql" else "database.schema.table"
     right = "shop.orders" if engine == "mysql" else "ledger.public.accounts"

@@ -332,7 +332,9 @@ WRONG: list[tuple[str, object, str]] = [
     (f"{FLOW}.key", {"page_id": "S"}, "is not a key; there are table"),
     (f"{FLOW}.partition_key", None, "is missing"),
     (f"{FLOW}.partition_key", {}, "is empty"),
-    (f"{FLOW}.partition_key", {"page_id": "S", "x": "S"}, "at most 1"),
+    (f"{FLOW}.partition_key", "page_id", "text, not a mapping of its name to its type"),
+    (f"{FLOW}.partition_key", {"page_id": "S", "x": "S"}, "the other goes to sort_key: {x: S}"),
+    (f"{FLOW}.sort_key", {"at": "N", "x": "S"}, "at most 1"),
     (f"{FLOW}.partition_key.page_id", "string", "'S', 'N' or 'B'"),
     (f"{FLOW}.partition_key", {"p" * 256: "S"}, "1 to 255 bytes"),
     (f"{FLOW}.sort_key", {"page_id": "S"}, "as the partition key is"),
@@ -349,6 +351,7 @@ WRONG: list[tuple[str, object, str]] = [
     (f"{FLOW}.columns", None, "is missing"),
     (f"{FLOW}.columns", {}, "is empty"),
     (f"{FLOW}.columns", ["page_id"], "a list, not a mapping"),
+    (f"{FLOW}.columns", [{"page_id": "varchar(36)"}, {"at": "int"}], "leave the dashes out"),
     (f"{FLOW}.columns.device", 7, "neither a type nor a mapping"),
     (f"{FLOW}.columns.device", {"path": "a"}, "is missing"),
     (f"{FLOW}.columns.device", {"tipe": "int", "type": "int"}, "perhaps type is meant"),
@@ -390,6 +393,13 @@ WRONG: list[tuple[str, object, str]] = [
     (f"{FLOW}.buffer_seconds", 901, "more than 900"),
 ]
 
+# Of what nothing that is written tells what would be right.
+NOTHING_TO_WRITE = (
+    *("names, and that is missing", "not a JSON Schema or the name", "there is no file"),
+    *("outside the project's folder", "only one column may be", "at most 1 fit"),
+    *("as the partition key is", "name of a key attribute"),
+)
+
 
 class TestWrong:
     @pytest.mark.parametrize(("path", "value", "words"), WRONG)
@@ -401,23 +411,61 @@ class TestWrong:
         assert words in line
         assert "hunter2" not in line
 
-    # Where two columns are mapped from one key attribute, the right thing is to leave one out.
-    @pytest.mark.parametrize(
-        ("path", "value"),
-        [(path, value) for path, value, words in WRONG if words != "only one column may be"],
-    )
+    @pytest.mark.parametrize(("path", "value", "words"), WRONG)
     def test_what_the_error_says_to_write_is_right(
-        self, shared_root: Path, path: str, value: object
+        self, shared_root: Path, path: str, value: object, words: str
     ) -> None:
-        (shared_root / "schemas").mkdir(exist_ok=True)
-        (shared_root / "schemas" / "page_view.json").write_text('{"type": "object"}')
         config = having(path, value)
         for _ in range(3):
             try:
                 settings.load("stg", config, shared_root)
             except settings.SettingsError as error:
-                config = mended(config, error.errors[0])
+                line = error.errors[0]
+                if "; write  " not in line:
+                    assert any(reason in line for reason in NOTHING_TO_WRITE)
+                    return
+                config = mended(config, line)
         assert settings.load("stg", config, shared_root)
+
+    @pytest.mark.parametrize(
+        ("path", "value", "right"),
+        [
+            (f"{FLOW}.partition_key", "user id", "partition_key: {user id: S}"),
+            (f"{FLOW}.partition_key", {"a": "S", "b": "N"}, "partition_key: {a: S}"),
+            (
+                f"{FLOW}.columns",
+                [{"page_id": "varchar(36)"}, {"n": {"path": "a.n", "type": "int"}}],
+                "columns: {page_id: varchar(36), n: {path: a.n, type: int}}",
+            ),
+            (
+                f"{FLOW}.columns.ferry_score",
+                {"path": "score.value", "type": "bigint"},
+                "score: {path: score.value, type: bigint}",
+            ),
+            (f"{FLOW}.columns.ferry_score", "bigint", "score: {path: ferry_score, type: bigint}"),
+            (f"{FLOW}.columns.ferry_a.b", "int", "a.b: {path: [ferry_a.b], type: int}"),
+            (f"{FLOW}.columns.a`b", "int", "a_b: {path: a`b, type: int}"),
+            ("data-ferry:labels", {"Team": "web"}, "team: web"),
+            (f"{FLOW}.buffer_mib", 500, "buffer_mib: 128"),
+            (f"{FLOW}.buffer_mib", -1, "buffer_mib: 1"),
+        ],
+    )
+    def test_what_is_to_be_written_keeps_what_is_written(
+        self, root: Path, path: str, value: object, right: str
+    ) -> None:
+        *above, last = steps(path)
+        if "ferry_a.b" in path:
+            (*above, last) = (*above[:-1], f"{above[-1]}.{last}")
+        config = copy.deepcopy(MINIMAL)
+        place = config
+        for step in above:
+            place = place[step]
+        place[last] = value
+        assert errors(config, root)[0].endswith(f"; write  {right}")
+
+    def test_a_name_that_is_another_ones_is_not_told(self, root: Path) -> None:
+        (line,) = errors(columns(ferry_x="int", X="int"), root)
+        assert line.endswith("columns that begin with ferry_ are the program's own")
 
     @pytest.mark.parametrize(
         ("name", "right"),
@@ -438,7 +486,7 @@ class TestWrong:
         flows[name] = flows.pop("page-views")
         (line,) = errors(config, root)
         assert line.startswith(f"data-ferry:replication.flows.{name}: ")
-        assert next(iter(yaml.safe_load(line.rpartition("; write  ")[2]))) == right
+        assert line.endswith(f"; {right} would do")
 
     def test_all_errors_of_all_routes_are_told_at_once(self, root: Path) -> None:
         config = having(f"{FLOW}.batch_size", 0)
@@ -484,6 +532,35 @@ class TestWrong:
         (line,) = errors(having(f"{FLOW}.columns.at", "number"), root)
         assert "not a column type" in line
 
+    def test_of_a_key_column_only_one_thing_is_told_and_the_schema_says_its_length(
+        self, root: Path
+    ) -> None:
+        schema = {"type": "object", "properties": {"page_id": {"type": "string", "maxLength": 36}}}
+        config = having(f"{FLOW}.schema", schema)
+        for type in ("bigint", None):
+            (line,) = errors(having(f"{FLOW}.columns.page_id", type, config), root)
+            assert line.endswith("; write  page_id: varchar(36)")
+
+    def test_a_key_column_is_not_told_a_type_that_no_key_has(self, root: Path) -> None:
+        for says in ({"type": "string", "maxLength": 900}, {"type": ["string", "integer"]}):
+            schema = {"type": "object", "properties": {"page_id": says}}
+            (line,) = errors(having(f"{FLOW}.schema", schema), root)
+            assert "page_id: the schema " in line
+            assert "; write  " not in line
+        schema = {"type": "object", "properties": {"at": {"type": "number"}}}
+        config = having(f"{FLOW}.schema", schema, having(f"{FLOW}.columns.at", "double"))
+        (line,) = errors(config, root)
+        assert settings.load("stg", mended(config, line), root)
+
+    def test_a_wrong_key_attribute_hides_nothing_that_is_wrong_of_the_other(
+        self, root: Path
+    ) -> None:
+        for key, column in (("sort_key", "page_id"), ("partition_key", "at")):
+            config = having(f"{FLOW}.{key}", {"x": "X"}, having(f"{FLOW}.columns.{column}", "json"))
+            first, second = errors(config, root)
+            assert first.startswith(f"{FLOW}.{key}.x: ")
+            assert second.startswith(f"{FLOW}.columns.{column}: is json, and the key attribute")
+
     def test_a_key_is_in_the_region_of_its_secret(self, root: Path) -> None:
         elsewhere = KEY.replace("eu-west-1", "eu-west-2")
         config = having(
@@ -507,6 +584,12 @@ class TestWrong:
         (line,) = errors(having(f"{CLUSTER}.user", {"secure": "AAABAHh4eHg="}), root)
         assert line.startswith(f"{CLUSTER}.user: is encrypted, and no secret belongs here")
 
+    @pytest.mark.parametrize("key", [f"{CLUSTER}.password", "data-ferry:password"])
+    def test_an_encrypted_value_of_no_key_is_to_be_taken_out(self, root: Path, key: str) -> None:
+        (line,) = errors(having(key, {"secure": "AAABAHh4eHg="}), root)
+        assert line.startswith(f"{key}: is encrypted, and no secret belongs here")
+        assert line.endswith("; take it out")
+
     def test_a_property_named_secure_is_no_encrypted_value(self, root: Path) -> None:
         properties = {"secure": {"type": "boolean"}}
         schema = {"type": "object", "properties": properties}
@@ -528,6 +611,28 @@ class TestCertificates:
         (root / "certs" / "eu-west-1-bundle.pem").write_text(text)
         (line,) = errors(MINIMAL, root)
         assert line.startswith(f"{CLUSTER}.ca_bundle: certs/eu-west-1-bundle.pem {words}")
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("certs/eu-west-1-bundel.pem", "certs/eu-west-1-bundle.pem"),
+            ("certs/rds.pem", None),
+            ("certs/eu-west-1-bundle.crt", None),
+            ("cert/eu-west-1-bundle.pem", None),
+        ],
+    )
+    def test_that_are_not_there_may_be_the_ones_beside(
+        self, root: Path, name: str, meant: str | None
+    ) -> None:
+        (line,) = errors(having(f"{CLUSTER}.ca_bundle", name), root)
+        assert "https://truststore.pki.rds.amazonaws.com/eu-west-1/" in line
+        assert line.partition("; write  ")[2] == (f"ca_bundle: {meant}" if meant else "")
+
+    def test_of_another_region_are_not_the_ones_meant(self, root: Path) -> None:
+        config = {**MINIMAL, "aws:region": "eu-west-2"}
+        (line,) = errors(having(f"{CLUSTER}.ca_bundle", "certs/eu-west-2-bundle.pem", config), root)
+        assert "there is no file" in line
+        assert "; write  " not in line
 
     def test_may_be_many_with_words_between(self, root: Path) -> None:
         text = f"# RDS\n{CERTIFICATE}\n# and another\n{CERTIFICATE}"
@@ -633,9 +738,9 @@ class TestRows:
         many = {f"c{index:03}": "longtext" for index in range(200)}
         (line,) = errors(columns(**many), root)
         assert line.startswith(f"{FLOW}.columns: ")
-        assert line.endswith("; write  fewer columns, or one of type json for several")
+        assert line.endswith(": have fewer columns, or one of type json for several")
         (line,) = errors(columns(**{f"c{index}": "date" for index in range(1000)}), root)
-        assert "has 1002 entries; at most 1000 fit" in line
+        assert line.endswith("has 1002 entries; at most 1000 fit")
 
     def test_of_a_thousand_small_columns_are_right(self, root: Path) -> None:
         assert flow(columns(**{f"c{index}": "bigint" for index in range(900)}), root)
@@ -700,6 +805,26 @@ class TestSchemas:
         (root / "page_view.json").write_text(json.dumps(SCHEMA))
         assert flow(having(f"{FLOW}.schema", "page_view.json"), root).schema == SCHEMA
 
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("schemas/orders.json", "schemas/order.json"),
+            ("schemas/page-view.json", "schemas/page_view.json"),
+            ("schemas/sessions.json", None),
+            ("schemas/note.json", None),
+            ("other/order.json", None),
+        ],
+    )
+    def test_that_are_not_there_may_be_the_one_beside(
+        self, root: Path, name: str, meant: str | None
+    ) -> None:
+        (root / "schemas").mkdir()
+        for file in ("order.json", "page_view.json", "notes.txt"):
+            (root / "schemas" / file).write_text('{"type": "object"}')
+        line = self.wrong(root, name)
+        assert f"there is no file {name} in the project's folder" in line
+        assert line.partition("; write  ")[2] == (f"schema: {meant}" if meant else "")
+
     def test_are_left_as_they_are_written(self, root: Path) -> None:
         """The compiler writes absolute references into what it is given."""
         schema = {**SCHEMA, "$id": "https://example.com/page-view.json"}
@@ -727,6 +852,7 @@ class TestSchemas:
         line = self.wrong(root, "a.json")
         assert line.startswith(f"{FLOW}.schema: a.json{place}: ")
         assert words in line
+        assert line.partition("; write  ")[2] in ("", "type: object")
 
     @pytest.mark.parametrize(
         ("change", "words"),
@@ -757,13 +883,32 @@ class TestSchemas:
                 {"items": {"$ref": "#/x-own/a"}, "x-own": {"a": {"$ref": "http://example.com"}}},
                 "(at #/x-own/a/$ref)",
             ),
-            ({"items": {"$ref": "#/x-own/a"}, "x-own": {"a": {"type": 1}}}, "of draft 7"),
+            (
+                {"items": {"$ref": "#/x-own/a"}, "x-own": {"a": {"type": 1}}},
+                "of draft 7: 1 is not valid under any of the given schemas (at #/x-own/a/type)",
+            ),
+            ({"$ref": "#/definitions/x", "definitions": {"x": {}}}, "is a $ref, beside which"),
         ],
     )
     def test_that_the_transform_function_could_not_use_are_an_error(
         self, root: Path, change: dict[str, Any], words: str
     ) -> None:
-        assert words in self.wrong(root, {"type": "object", **change})
+        line = self.wrong(root, {"type": "object", **change})
+        assert words in line
+        right = line.partition("; write  ")[2]
+        assert right in ("", "type: object", "$schema: 'http://json-schema.org/draft-07/schema#'")
+
+    def test_have_all_their_mistakes_told_five_at_most(self, root: Path) -> None:
+        properties: dict[str, Any] = {"a": {"pattern": "["}, "b": {"maxLength": "36"}}
+        schema = {"type": "object", "properties": properties, "required": "a"}
+        config = having(f"{FLOW}.schema", schema)
+        assert sorted(line.rpartition(" (at ")[2] for line in errors(config, root)) == [
+            "#/properties/a/pattern)",
+            "#/properties/b/maxLength)",
+            "#/required)",
+        ]
+        properties |= {f"c{index}": {"minimum": "1"} for index in range(9)}
+        assert len(errors(having(f"{FLOW}.schema", schema), root)) == 5
 
     def test_that_cannot_be_compiled_are_an_error(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -806,8 +951,17 @@ class TestSchemasAndColumns:
         (line,) = self.lines(root, properties=properties, required=["page_id"])
         assert line == (
             f"{FLOW}.schema: forbids the key attribute at, which every item has; "
-            "write  properties: {at: {type: number}}"
+            "write  properties: {at: {type: integer}}"
         )
+
+    def test_the_type_told_is_one_that_the_column_can_hold(self, root: Path) -> None:
+        schema = {"type": "object", "properties": {"at": {"type": "string"}}}
+        for column, type in (("bigint", "integer"), ("decimal(20,4)", "number")):
+            config = having(f"{FLOW}.schema", schema, having(f"{FLOW}.columns.at", column))
+            (line,) = errors(config, root)
+            assert line.endswith(f"; write  properties: {{at: {{type: {type}}}}}")
+            schema_then = {"type": "object", **yaml.safe_load(line.rpartition("; write  ")[2])}
+            assert flow(having(f"{FLOW}.schema", schema_then, config), root)
 
     def test_so_is_one_that_says_another_type_of_it(self, root: Path) -> None:
         (root / "a.json").write_text(
@@ -949,8 +1103,9 @@ class TestWhateverIsWritten:
             found = settings.load("stg", config, shared_root)
         except settings.SettingsError as error:
             for line in error.errors:
-                assert re.fullmatch(r"[^\r\n]+: [^\r\n]+; write  [^\r\n]+", line), line
-                assert yaml.safe_load(line.rpartition("; write  ")[2]) is not None, line
+                assert re.fullmatch(r"[^\r\n]+: [^\r\n]+", line), line
+                if "; write  " in line:
+                    assert yaml.safe_load(line.rpartition("; write  ")[2]) is not None, line
         else:
             for each in found.replication.flows if found.replication else ():
                 assert json.loads(json.dumps(each.as_json())) == each.as_json()

@@ -1,8 +1,9 @@
 """Resend: put records into the delivery stream again. Invoked by hand.
 
 ``{"bucket": ..., "key": ...}`` sends one object, ``{"bucket": ..., "prefix": ...}`` all below a
-prefix in a folder of the flow or of what Lambda gave up, until time is nearly out. The answer says how much was sent and, as `next`, with what to
-invoke the function to go on, or null. Sending twice is harmless: each change has its sequence.
+prefix in a folder of the flow or of what Lambda gave up, until time is nearly out. The answer says
+how much was sent and, as `next`, with what to invoke the function to go on, or null. Sending twice
+is harmless: each change has its sequence.
 
 What an object may hold:
 
