@@ -465,7 +465,7 @@ def test_loads_of_one_target_take_turns(warehouse: Warehouse) -> None:
     warehouse.admin.begin()
     warehouse.sql("SELECT * FROM ferry_targets WHERE target = 'page_views' FOR UPDATE")
     with pytest.raises(LoadFailed, match="database error 1205: Lock wait timeout exceeded"):
-        warehouse.load(stored, seconds=4.0)
+        warehouse.load(stored, seconds=9.0)
     done: list[Loaded] = []
     waiting = threading.Thread(target=lambda: done.append(warehouse.load(stored)))
     waiting.start()

@@ -69,9 +69,11 @@ def test_the_resend_function_answers(layer: Any, monkeypatch: pytest.MonkeyPatch
     make_stream()
     monkeypatch.setenv("TABLE_NAME", "page-views")
     boto3.client("s3", region_name="eu-west-1").put_object(
-        Bucket=BUCKET, Key="failed", Body=b'{"rawData": "AAAA"}'
+        Bucket=BUCKET, Key="processing-failed/page-views/a", Body=b'{"rawData": "AAAA"}'
     )
-    answer = resend.handler({"bucket": BUCKET, "key": "failed"}, layer.context)
+    answer = resend.handler(
+        {"bucket": BUCKET, "key": "processing-failed/page-views/a"}, layer.context
+    )
     assert answer == {"objects": 1, "records": 1, "not_carried": 0, "next": None}
     assert resend.services().table == "page-views"
 
