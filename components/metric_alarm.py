@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -51,21 +51,17 @@ def above(
 
     No data is no alarm: a service writes no zeros for what does not happen.
     """
-    aws.cloudwatch.MetricAlarm(
+    _alarm(
         name,
-        name=name,
-        alarm_description=_described(notice, audience),
-        namespace=metric.namespace,
-        metric_name=metric.name,
-        dimensions=metric.dimensions,
-        statistic=metric.statistic,
+        parent,
+        metric,
+        notice,
+        audience,
         period=period_seconds,
         evaluation_periods=1,
         comparison_operator="GreaterThanThreshold",
         threshold=threshold,
         treat_missing_data="notBreaching",
-        alarm_actions=[audience.topic_arn],
-        opts=pulumi.ResourceOptions(parent=parent),
     )
 
 
@@ -83,6 +79,31 @@ def silent(
 
     Where there is no data yet, as with a new stack, it sounds as well: that it is over is told too.
     """
+    _alarm(
+        name,
+        parent,
+        metric,
+        notice,
+        audience,
+        period=period_seconds,
+        evaluation_periods=periods,
+        datapoints_to_alarm=periods,
+        comparison_operator="LessThanThreshold",
+        threshold=1,
+        treat_missing_data="breaching",
+        ok_actions=[audience.topic_arn],
+    )
+
+
+def _alarm(
+    name: str,
+    parent: pulumi.Resource,
+    metric: Metric,
+    notice: Notice,
+    audience: Audience,
+    **rule: Any,
+) -> None:
+    """Make an alarm whose `rule` is in the properties of `MetricAlarm`."""
     aws.cloudwatch.MetricAlarm(
         name,
         name=name,
@@ -91,15 +112,9 @@ def silent(
         metric_name=metric.name,
         dimensions=metric.dimensions,
         statistic=metric.statistic,
-        period=period_seconds,
-        evaluation_periods=periods,
-        datapoints_to_alarm=periods,
-        comparison_operator="LessThanThreshold",
-        threshold=1,
-        treat_missing_data="breaching",
         alarm_actions=[audience.topic_arn],
-        ok_actions=[audience.topic_arn],
         opts=pulumi.ResourceOptions(parent=parent),
+        **rule,
     )
 
 
