@@ -235,7 +235,8 @@ class ReplicationShape(Shape):
     """The replication route: DynamoDB tables, change by change, to tables of Aurora MySQL.
 
     Its limits are AWS's (Lambda, CreateEventSourceMapping; Firehose, BufferingHints and "Transform
-    source data").
+    source data"), but for `transform_buffer_mib`, of which Firehose takes 3: of small changes the
+    envelopes are as large as the data, and an invocation has 6 MB.
     """
 
     cluster: ClusterShape = Field(
